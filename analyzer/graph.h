@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The object graph at one moment, in compressed sparse rows: edges of node i
+ * are edge[first[i]] .. edge[first[i + 1] - 1].  A multigraph: duplicates and
+ * self-edges are kept, because each of them owns a count.
+ * Memory: 40 bytes per node + 4 for its row, 12 bytes per edge.
+ */
+#ifndef GRAPH_H
+#define GRAPH_H
+
+#include "replay.h"
+
+struct graph_node {
+	uint64_t address;
+	uint64_t size;
+	int64_t refcount;
+	uint32_t type;  /* string id */
+	uint32_t stack; /* allocation */
+	uint32_t birth_pass;
+	uint16_t thread;
+	uint8_t runtime;
+	uint8_t flags; /* GRAPH_NODE_* */
+};
+
+#define GRAPH_NODE_GENERATION  0x03u /* 0..2; 3 = permanent: never a candidate, external */
+#define GRAPH_NODE_RECYCLED    0x04u /* allocation site may be older */
+#define GRAPH_NODE_BIRTH_KNOWN 0x08u /* birth_pass is meaningful */
+#define GRAPH_NODE_COUNTED     0x10u /* refcount is meaningful */
+
+struct graph_edge {
+	uint32_t to;
+	uint32_t field_flags; /* string id << 8 | CASTAWAY_EDGE_* byte */
+	uint32_t detail;      /* stack node if flag STACK, else offset if flag OFFSET */
+};
+
+struct graph {
+	const struct trace *trace;
+	struct graph_node *node; /* sorted by address */
+	uint32_t *first;         /* node_count + 1 */
+	struct graph_edge *edge;
+	uint32_t node_count;
+	uint32_t edge_count;
+	/* Edge targets that are no node (leaves: objects that no collector tracks). */
+	uint64_t leaf_edges;
+};
+
+#define GRAPH_NONE UINT32_MAX
+
+/* Builds nodes and edges from the annotated objects of `replay` and, when
+ * `snapshot` is not NULL, from the OBJECTS chunks of that snapshot; allocation
+ * stacks, threads and birth passes of snapshot objects come from the replay's
+ * blocks.  `replay` must stand at the moment of the snapshot. */
+enum error_code graph_build(struct replay *replay, const struct trace_snapshot *snapshot, struct graph **ret,
+			    struct error *error);
+
+void graph_free(struct graph *graph);
+
+uint32_t graph_find(const struct graph *graph, uint64_t address); /* GRAPH_NONE */
+
+static inline enum castaway_strength graph_strength(const struct graph_edge *edge)
+{
+	return (enum castaway_strength)(edge->field_flags & CASTAWAY_EDGE_STRENGTH);
+}
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Addresses to names: libdw (build ids, separate debug files, inlined frames),
+ * ELF symbol tables where there is no DWARF, libiberty's demangler.  Offline:
+ * works on a trace from another machine as far as files with the right build
+ * id can be found here, and says module+offset otherwise.
+ */
+#ifndef SYMBOLS_H
+#define SYMBOLS_H
+
+#include "trace.h"
+
+struct symbols_options {
+	const char *const *debug_dirs; /* searched for .build-id/xx/yyyy.debug and by path; NULL-terminated,
+					  may be NULL */
+	bool off;                      /* no file is opened; module+offset only */
+};
+
+/* One source-level frame; a stack node yields several when calls were inlined. */
+struct symbols_frame {
+	const char *function;     /* demangled; NULL = unknown */
+	const char *raw_function; /* as in the symbol table */
+	const char *file;         /* NULL = unknown */
+	uint32_t line;            /* 0 = unknown */
+	const char *module;       /* path; NULL = unknown */
+	uint64_t offset;          /* in the module: return address minus load bias */
+	const char *build_id;     /* hex; NULL = unknown */
+	const char *language;     /* "c", "c++", "python", "rust"; NULL = unknown */
+	bool inlined;             /* inlined into the next one */
+};
+
+struct symbols;
+
+enum error_code symbols_new(const struct trace *trace, const struct symbols_options *options,
+			    struct symbols **ret, struct error *error);
+
+/* Frames of one stack node (not of its parents), innermost first.  Cached; the
+ * strings and the array belong to `symbols`.  Returns the number, at least 1
+ * for a valid node, 0 for node 0. */
+size_t symbols_node(struct symbols *symbols, uint32_t node, const struct symbols_frame **ret);
+
+/* All frames of the stack that ends in `node`, innermost first, at most `max`
+ * (0 = no limit).  *ret is malloc'ed, its strings are not; returns the number. */
+size_t symbols_stack(struct symbols *symbols, uint32_t node, size_t max, struct symbols_frame **ret);
+
+void symbols_free(struct symbols *symbols);
+
+#endif

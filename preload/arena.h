@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The preload's own memory: mmap, never the target's heap, never given back
+ * while the target runs.  Lock-free and usable from any thread, from a signal
+ * handler, in a fork child, and before main.
+ */
+#ifndef ARENA_H
+#define ARENA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Zeroed, 16-byte aligned, lives as long as the process; NULL when the kernel
+ * refuses.  For small things (< 64 KiB). */
+void *arena_alloc(size_t size);
+
+/* Zeroed pages (own mapping, MAP_NORESERVE), size rounded up to pages. */
+void *arena_map(size_t size);
+void arena_unmap(void *pages, size_t size);
+
+/* Bytes mapped so far. */
+uint64_t arena_mapped(void);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Settings, read once from CASTAWAY_OUTPUT and CASTAWAY_OPTIONS without
+ * allocating.  An unknown key is reported once on stderr and in the trace, and
+ * tracing goes on.
+ */
+#ifndef CONFIG_H
+#define CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* X(type, key, field, default, "help") - the same keys as the long options of
+ * `castaway record`; the CLI includes this list to offer and check them. */
+#define CONFIG_KEYS(X)                                                                                     \
+	X(BOOL, "follow", follow, 1, "trace child processes too (yes|no)")                                 \
+	X(UINT, "depth", depth, 128, "frames per call stack at most; 0 takes none")                        \
+	X(BOOL, "free-stacks", free_stacks, 1,                                                             \
+	  "take a call stack at frees and unrefs of blocks too (yes|no)")                                  \
+	X(UINT, "flush", flush_ms, 200, "milliseconds that events may stay unwritten")                     \
+	X(UINT, "buffers", buffer_mib, 32, "MiB of buffers that may wait for the disk")                    \
+	X(BOOL, "helper", helper, 1, "write from a helper process (yes|no)")                               \
+	X(BOOL, "compress", compress, 1, "compress the trace (yes|no)")                                    \
+	X(BOOL, "snapshot-at-exit", snapshot_at_exit, 1, "read the runtimes' objects at the end (yes|no)") \
+	X(BOOL, "python", python, 1, "trace CPython objects (yes|no)")                                     \
+	X(UINT, "python-depth", python_depth, 1,                                                          \
+	  "Python frames per allocation at most; 0 takes native stacks instead")                           \
+	X(UINT, "threshold0", threshold0, 700, "births minus deaths that start a pass of generation 0")    \
+	X(UINT, "threshold1", threshold1, 10, "passes of generation 0 that start one of generation 1")     \
+	X(UINT, "threshold2", threshold2, 10, "passes of generation 1 that start a full one")
+
+struct config {
+#define BOOL                             bool
+#define UINT                             uint64_t
+#define X(type, key, field, value, help) type field;
+	CONFIG_KEYS(X)
+#undef X
+#undef BOOL
+#undef UINT
+	char output[4096];  /* with %p and %e expanded */
+	char options[1024]; /* as given */
+	char error[256];    /* first unknown or malformed setting; "" = none */
+};
+
+#ifdef CASTAWAY_PRELOAD
+extern struct config g_config;
+void config_read(char **environment);
+/* Expands the output name again for a new pid. */
+void config_expand_output(void);
+#endif
+
+#endif

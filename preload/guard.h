@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The re-entrancy guard.  While it is held, hooks of this thread only forward:
+ * what castaway, libunwind or the dynamic loader allocate on our behalf is not
+ * the target's.  It nests (saves and restores the former value) and it saves
+ * errno, so every hook body is
+ *
+ *     struct guard guard;
+ *     if (guard_enter(&guard)) { ... record ...; }
+ *     guard_leave(&guard);
+ */
+#ifndef GUARD_H
+#define GUARD_H
+
+#include <errno.h>
+#include <stdbool.h>
+
+struct thread;
+
+/* Initial-exec: a lazily allocated TLS block would call malloc. */
+#define GUARD_TLS __attribute__((tls_model("initial-exec")))
+
+struct guard_state {
+	struct thread *thread; /* NULL until this thread's first event */
+	unsigned depth;
+};
+extern __thread struct guard_state t_guard GUARD_TLS;
+
+/* Set once everything is ready, cleared for good when tracing stops. */
+extern bool g_tracing;
+
+struct guard {
+	int saved_errno;
+	bool entered;
+};
+
+static inline bool guard_enter(struct guard *guard)
+{
+	guard->entered =
+		__builtin_expect(__atomic_load_n(&g_tracing, __ATOMIC_ACQUIRE) && t_guard.depth == 0, 1);
+	if (guard->entered)
+		guard->saved_errno = errno;
+	t_guard.depth++;
+	return guard->entered;
+}
+
+static inline void guard_leave(struct guard *guard)
+{
+	t_guard.depth--;
+	if (guard->entered)
+		errno = guard->saved_errno;
+}
+
+#endif

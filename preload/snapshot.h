@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Snapshot sections into the trace (FORMAT.md, "Snapshots").
+ */
+#ifndef SNAPSHOT_H
+#define SNAPSHOT_H
+
+#include "writer.h"
+
+struct snapshot {
+	uint32_t index;
+	struct section section; /* current OBJECTS or BLOCKS section */
+	uint64_t last_address;  /* decoder state of the section */
+	uint64_t blocks, objects, edges;
+	bool failed;
+};
+
+/* Events before this are in the trace before the snapshot's time. */
+void snapshot_begin(struct snapshot *snapshot, enum castaway_snapshot_reason reason,
+		    enum castaway_snapshot_method method, const char *name);
+
+struct snapshot_object {
+	uint64_t address, size, block_offset;
+	int64_t refcount;
+	uint32_t type, generation, flags, birth_pass, stack;
+	uint8_t runtime;
+};
+struct snapshot_edge {
+	uint64_t target;
+	uint32_t field; /* string id, 0 = none */
+	uint32_t stack; /* 0 = none */
+	int64_t offset; /* -1 = none */
+	uint8_t strength;
+};
+/* Writes one object with all its edges; splits chunks between objects. */
+void snapshot_object(struct snapshot *snapshot, const struct snapshot_object *object,
+		     const struct snapshot_edge *edges, size_t count);
+
+/* The shadow's live blocks (INHERIT snapshots). */
+void snapshot_blocks(struct snapshot *snapshot);
+
+struct snapshot_generation {
+	uint64_t count, threshold, collections, collected, uncollectable;
+};
+void snapshot_runtime(struct snapshot *snapshot, enum castaway_runtime runtime, const char *version,
+		      enum castaway_runtime_status status, const char *note, bool enabled,
+		      const struct snapshot_generation *generations, size_t count, uint64_t frozen);
+
+void snapshot_end(struct snapshot *snapshot);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Call stacks.  stack_capture() walks and interns; the walker is behind
+ * struct stack_walker, so that a faster one is one file more.
+ */
+#ifndef STACK_H
+#define STACK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "thread.h"
+
+/* The state at a hook's entry: where its caller will continue. */
+struct stack_start {
+	uintptr_t pc; /* __builtin_return_address(0) */
+	uintptr_t sp; /* caller's stack pointer after the return */
+	uintptr_t bp; /* caller's frame pointer register */
+};
+
+/* In the hook itself (not in a function that it calls). */
+#define STACK_START()                                                       \
+	((struct stack_start){                                              \
+		(uintptr_t)__builtin_return_address(0),                     \
+		(uintptr_t)__builtin_frame_address(0) + 2 * sizeof(void *), \
+		*(uintptr_t *)__builtin_frame_address(0),                   \
+	})
+
+struct stack_walker {
+	const char *name;
+	/* Return addresses, innermost (start->pc) first; the count, 0 = none. */
+	size_t (*walk)(struct thread *thread, const struct stack_start *start, uintptr_t *pcs, size_t max);
+	/* Code in [lo, hi) was unmapped. */
+	void (*forget)(uintptr_t lo, uintptr_t hi);
+};
+extern const struct stack_walker unwind_libunwind;
+
+void stack_init(void);
+
+/* Node of the calling thread's stack, 0 = none.  Call with the guard held. */
+uint32_t stack_capture(struct thread *thread, const struct stack_start *start);
+
+/* The tree (stack_tree.c): the node for `frame` called from `parent`.
+ * Lock-free, append-only. */
+uint32_t stack_tree_native(uint32_t parent, uintptr_t pc);
+uint32_t stack_tree_script(uint32_t parent, uint32_t function, uint32_t file, uint32_t line);
+
+/* For the writer: encodes nodes [from, count) into STACKS payload. */
+uint32_t stack_tree_count(void);
+struct stack_tree_node {
+	uint32_t parent, tag; /* as in the trace */
+	uint64_t address;     /* RAW, MODULE */
+	uint32_t function, file, line;
+};
+void stack_tree_get(uint32_t node, struct stack_tree_node *ret);
+
+/* Modules (modules.c): number of the module that holds pc, 0 = none. */
+uint32_t modules_find(uintptr_t pc, uintptr_t *load_bias);
+/* After dlopen/dlclose, or when pc is in no known module. */
+void modules_refresh(void);
+/* For the writer: LOAD and UNLOAD records, append-only. */
+struct module_record {
+	uint8_t op;
+	uint32_t number;
+	uint64_t load_bias, start, end, ticks;
+	const char *path;
+	uint8_t build_id[64];
+	uint32_t build_id_size;
+};
+uint32_t modules_record_count(void);
+const struct module_record *modules_record(uint32_t index);
+
+#endif
