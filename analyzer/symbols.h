@@ -43,6 +43,13 @@ size_t symbols_node(struct symbols *symbols, uint32_t node, const struct symbols
  * (0 = no limit).  *ret is malloc'ed, its strings are not; returns the number. */
 size_t symbols_stack(struct symbols *symbols, uint32_t node, size_t max, struct symbols_frame **ret);
 
-void symbols_free(struct symbols *symbols);
+/* How far the modules that were asked about could be trusted. */
+struct symbols_statistics {
+	uint64_t missing;    /* no file with the right build id was found */
+	uint64_t unverified; /* has no build id: the file at its path was taken */
+};
+void symbols_statistics(const struct symbols *symbols, struct symbols_statistics *ret);
+
+void symbols_free(struct symbols *symbols); /* NULL is fine */
 
 #endif
