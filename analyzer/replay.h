@@ -69,12 +69,18 @@ enum error_code replay_new(struct trace *trace, struct replay **ret, struct erro
  * again with a later time. */
 enum error_code replay_run(struct replay *replay, uint64_t ticks, struct error *error);
 
-void replay_free(struct replay *replay);
+void replay_free(struct replay *replay); /* NULL is fine */
+
+struct trace *replay_trace(const struct replay *replay); /* as given to replay_new */
 
 /* State at the moment.  Pointers stay valid until the next replay_run. */
 const struct replay_block *replay_find_block(const struct replay *replay,
 					     uint64_t address); /* start address */
 const struct replay_object *replay_find_object(const struct replay *replay, uint64_t address);
+/* The object that `link` points to, or NULL when that one has ended: links that
+ * point at an ended object stay with their owner, and must not count for
+ * another object that was born at the same address. */
+const struct replay_object *replay_link_target(const struct replay *replay, const struct replay_link *link);
 size_t replay_block_count(const struct replay *replay);
 uint64_t replay_block_bytes(const struct replay *replay);
 

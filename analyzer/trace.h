@@ -68,6 +68,8 @@ struct trace_snapshot {
 	uint64_t ticks, pause_ns;
 	char *name;
 	bool complete; /* its SNAPSHOT_END was read */
+	/* What its SNAPSHOT_END says; 0 without one. */
+	uint64_t blocks, objects, edges;
 };
 
 struct trace_clock_point {
