@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Stacks as people read them: without castaway's own frames, without what the
+ * C library does before main, and with the one frame picked out that says
+ * where in the program it was.
+ */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "report_text.h"
+
+#define DEFAULT_FRAMES 12
+
+/* Modules whose frames are machinery: the caller of these is the place. */
+static const char *const machinery[] = {
+	"libc.so",
+	"libc-",
+	"ld-linux",
+	"libstdc++.so",
+	"libglib-2.0.so",
+	"libgobject-2.0.so",
+	"libgstreamer-1.0.so",
+	"libpthread",
+	"libpython",
+};
+
+/* Everything below (outside of) one of these is the start of the program or
+ * of the thread. */
+static const char *const starters[] = {
+	"__libc_start_call_main", "__libc_start_main", "_start", "start_thread", "clone3", "clone",
+};
+
+static const char *base_name(const char *path)
+{
+	const char *slash = path != NULL ? strrchr(path, '/') : NULL;
+
+	return slash != NULL ? slash + 1 : path;
+}
+
+static bool is_castaway(const struct symbols_frame *frame)
+{
+	const char *module = base_name(frame->module);
+
+	if (module != NULL && strncmp(module, "libcastaway", 11) == 0)
+		return true;
+	/* The annotation header is compiled into the program itself. */
+	return frame->function != NULL && strncmp(frame->function, "castaway_", 9) == 0;
+}
+
+static bool is_machinery(const struct symbols_frame *frame)
+{
+	const char *module = base_name(frame->module);
+
+	if (is_castaway(frame))
+		return true;
+	for (size_t i = 0; module != NULL && i < sizeof(machinery) / sizeof(machinery[0]); i++)
+		if (strncmp(module, machinery[i], strlen(machinery[i])) == 0)
+			return true;
+	return frame->function != NULL && strncmp(frame->function, "operator new", 12) == 0;
+}
+
+static bool is_starter(const struct symbols_frame *frame)
+{
+	for (size_t i = 0; frame->function != NULL && i < sizeof(starters) / sizeof(starters[0]); i++)
+		if (strcmp(frame->function, starters[i]) == 0)
+			return true;
+	return false;
+}
+
+char *report_text_format(const char *format, ...)
+{
+	va_list arguments;
+	char *text = NULL;
+
+	va_start(arguments, format);
+	if (vasprintf(&text, format, arguments) < 0)
+		text = NULL;
+	va_end(arguments);
+	return text;
+}
+
+static char *describe(const struct symbols_frame *frame)
+{
+	const char *module = base_name(frame->module);
+	const char *file = base_name(frame->file);
+
+	if (frame->function != NULL && file != NULL && frame->line > 0)
+		return report_text_format("%s at %s:%u", frame->function, file, frame->line);
+	if (frame->function != NULL && module != NULL)
+		return report_text_format("%s in %s", frame->function, module);
+	if (frame->function != NULL)
+		return strdup(frame->function);
+	if (file != NULL && frame->line > 0)
+		return report_text_format("%s:%u", file, frame->line);
+	if (module != NULL)
+		return report_text_format("%s+0x%" PRIx64, module, frame->offset);
+	return report_text_format("0x%" PRIx64, frame->offset);
+}
+
+/* A line of a script says more than the interpreter that ran it. */
+static size_t pick_frame(const struct symbols_frame *frames, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (frames[i].language != NULL && strcmp(frames[i].language, "python") == 0)
+			return i;
+	for (size_t i = 0; i < count; i++)
+		if (!is_machinery(&frames[i]) && !is_starter(&frames[i]) && frames[i].function != NULL)
+			return i;
+	for (size_t i = 0; i < count; i++)
+		if (!is_castaway(&frames[i]))
+			return i;
+	return 0;
+}
+
+char *report_text_place(const struct report_text *report, uint32_t stack)
+{
+	struct symbols_frame *frames = NULL;
+	size_t count = 0;
+	char *text = NULL;
+
+	if (stack != 0 && report->model.analysis->symbols != NULL)
+		count = symbols_stack(report->model.analysis->symbols, stack, 64, &frames);
+	if (count > 0)
+		text = describe(&frames[pick_frame(frames, count)]);
+	free(frames);
+	return text;
+}
+
+void report_text_stack(struct report_text *report, unsigned indent, uint32_t stack)
+{
+	size_t max = report->model.options->max_frames;
+	struct symbols_frame *frames = NULL;
+	size_t count = 0, shown = 0, at = 0;
+
+	if (stack != 0 && report->model.analysis->symbols != NULL)
+		count = symbols_stack(report->model.analysis->symbols, stack, 0, &frames);
+	if (max == 0)
+		max = DEFAULT_FRAMES;
+	for (; at < count && shown < max; at++) {
+		char *text;
+
+		if (is_castaway(&frames[at]))
+			continue;
+		if (is_starter(&frames[at]))
+			break;
+		text = describe(&frames[at]);
+		textout_put(&report->out, "%*s%s\n", (int)indent, "", text != NULL ? text : "?");
+		free(text);
+		shown++;
+	}
+	if (at < count && !is_starter(&frames[at]))
+		textout_put(&report->out, "%*s... and %zu more frames\n", (int)indent, "", count - at);
+	free(frames);
+}
