@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# A second reader of the trace, written from FORMAT.md alone: the oracle for
+# what `dump` and `info` say, and the tool that damages traces on purpose.
+# Slow and strict; it raises on anything that the format does not allow.
+import ctypes
+import ctypes.util
+import struct
+
+MAGIC = b"\x89CSTWY\r\n"
+HEADER_SIZE = 128
+CHUNK_MAGIC = 0x4B4E4843
+CHUNK_HEADER = struct.Struct("<IHHIIIIII")
+ZSTD = 1
+(PROCESS, CLOCK, MODULES, STRINGS, STACKS, THREADS, EVENTS, SNAPSHOT, BLOCKS, OBJECTS, RUNTIME,
+ SNAPSHOT_END, LIMITS, END) = range(1, 15)
+M32 = 0xFFFFFFFF
+M64 = 0xFFFFFFFFFFFFFFFF
+
+# opcode: (name, signature, field names), as the table in FORMAT.md's format.h
+OPCODES = {
+    1: ("ALLOC", "bns", "block,size,stack"),
+    2: ("FREE", "bs", "block,stack"),
+    3: ("REALLOC_FAILED", "b", "block"),
+    4: ("ALLOC_MANAGED", "bnsn", "block,size,stack,runtime"),
+    5: ("OBJECT", "onts", "object,size,type,stack"),
+    6: ("OBJECT_END", "os", "object,stack"),
+    7: ("REF", "os", "object,stack"),
+    8: ("UNREF", "os", "object,stack"),
+    9: ("LINK", "oots", "owner,target,field,stack"),
+    10: ("UNLINK", "oots", "owner,target,field,stack"),
+    11: ("WEAK", "oots", "owner,target,field,stack"),
+    12: ("LAYOUT", "tnni", "type,count_offset,count_width,count_bias"),
+    13: ("PASS", "nnnnn", "domain,number,generation,examined,promoted"),
+    14: ("GC_CONTROL", "nnnn", "control,a,b,c"),
+    15: ("MARK", "ts", "name,stack"),
+}
+
+
+def xxh32(data, seed=0):
+    p1, p2, p3, p4, p5 = 2654435761, 2246822519, 3266489917, 668265263, 374761393
+
+    def rotate(x, n):
+        return ((x << n) | (x >> (32 - n))) & M32
+
+    at, size = 0, len(data)
+    if size >= 16:
+        lanes = [(seed + p1 + p2) & M32, (seed + p2) & M32, seed, (seed - p1) & M32]
+        while at + 16 <= size:
+            for i, word in enumerate(struct.unpack_from("<4I", data, at)):
+                lanes[i] = (rotate((lanes[i] + word * p2) & M32, 13) * p1) & M32
+            at += 16
+        h = sum(rotate(lane, n) for lane, n in zip(lanes, (1, 7, 12, 18))) & M32
+    else:
+        h = (seed + p5) & M32
+    h = (h + size) & M32
+    while at + 4 <= size:
+        h = (rotate((h + struct.unpack_from("<I", data, at)[0] * p3) & M32, 17) * p4) & M32
+        at += 4
+    for byte in data[at:]:
+        h = (rotate((h + byte * p5) & M32, 11) * p1) & M32
+    h = ((h ^ (h >> 15)) * p2) & M32
+    h = ((h ^ (h >> 13)) * p3) & M32
+    return h ^ (h >> 16)
+
+
+def unzstd(data, raw_size):
+    library = ctypes.CDLL(ctypes.util.find_library("zstd") or "libzstd.so.1")
+    library.ZSTD_decompress.restype = ctypes.c_size_t
+    out = ctypes.create_string_buffer(max(raw_size, 1))
+    size = library.ZSTD_decompress(out, ctypes.c_size_t(raw_size), data, ctypes.c_size_t(len(data)))
+    if size != raw_size:
+        raise ValueError("zstd frame does not hold %d bytes" % raw_size)
+    return out.raw[:raw_size]
+
+
+class Cursor:
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def more(self):
+        return self.at < len(self.data)
+
+    def u8(self):
+        self.at += 1
+        return self.data[self.at - 1]
+
+    def u64(self):
+        self.at += 8
+        return struct.unpack_from("<Q", self.data, self.at - 8)[0]
+
+    def varint(self):
+        value = shift = 0
+        while True:
+            byte = self.u8()
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                if value > M64:
+                    raise ValueError("varint over 64 bits")
+                return value
+            shift += 7
+
+    def svarint(self):
+        value = self.varint()
+        return (value >> 1) ^ -(value & 1)
+
+    def string(self):
+        size = self.varint()
+        self.at += size
+        if self.at > len(self.data):
+            raise ValueError("string past the end of its chunk")
+        return self.data[self.at - size:self.at].decode("utf-8", "replace")
+
+
+class Chunk:
+    def __init__(self, data, offset):
+        self.offset = offset
+        (magic, self.type, self.flags, self.stored_size, self.raw_size, self.thread, self.sequence,
+         self.payload_hash, self.header_hash) = CHUNK_HEADER.unpack_from(data, offset)
+        if magic != CHUNK_MAGIC:
+            raise ValueError("no chunk at offset %d" % offset)
+        if xxh32(data[offset:offset + 28]) != self.header_hash:
+            raise ValueError("chunk header hash at offset %d" % offset)
+        self.end = offset + CHUNK_HEADER.size + self.stored_size
+        if self.end > len(data):
+            raise ValueError("chunk at offset %d is cut off" % offset)
+        self.stored = data[offset + CHUNK_HEADER.size:self.end]
+
+    def payload(self):
+        if self.flags & ZSTD:
+            return unzstd(self.stored, self.raw_size)
+        if self.raw_size != self.stored_size:
+            raise ValueError("chunk at offset %d: two sizes" % self.offset)
+        return self.stored
+
+
+class Trace:
+    def __init__(self, path):
+        with open(path, "rb") as file:
+            self.data = file.read()
+        header = self.data[:HEADER_SIZE]
+        if header[:8] != MAGIC or xxh32(header[:124]) != struct.unpack_from("<I", header, 124)[0]:
+            raise ValueError("no trace header")
+        self.version, self.min_reader, self.header_size = struct.unpack_from("<HHI", header, 8)
+        self.features, = struct.unpack_from("<Q", header, 16)
+        self.pid, self.ppid = struct.unpack_from("<II", header, 32)
+        self.clock_shift = header[65]
+        self.chunks = []
+        at = self.header_size
+        while at < len(self.data):
+            self.chunks.append(Chunk(self.data, at))
+            at = self.chunks[-1].end
+
+    def of_type(self, number):
+        return [c for c in self.chunks if c.type == number]
+
+    def strings(self):
+        table = {0: ""}
+        for chunk in self.of_type(STRINGS):
+            cursor = Cursor(chunk.payload())
+            number = cursor.varint()
+            while cursor.more():
+                table[number] = cursor.string()
+                number += 1
+        return table
+
+    def limits(self):
+        table = {}
+        for chunk in self.of_type(LIMITS):
+            cursor = Cursor(chunk.payload())
+            while cursor.more():
+                key = cursor.varint()
+                count = cursor.varint()
+                table[(key, cursor.string())] = count
+        return table
+
+    def process(self):
+        entries = []
+        for chunk in self.of_type(PROCESS):
+            cursor = Cursor(chunk.payload())
+            while cursor.more():
+                key = cursor.varint()
+                entries.append((key, cursor.string()))
+        return entries
+
+    def end(self):
+        """(reason, events, dropped), or None."""
+        for chunk in self.of_type(END):
+            cursor = Cursor(chunk.payload())
+            cursor.u64()
+            return tuple(cursor.varint() for _ in range(3))
+        return None
+
+    def events(self):
+        """All events, merged by time: dicts with event, thread, ticks and the fields."""
+        parts = {}
+        for chunk in self.of_type(EVENTS):
+            cursor = Cursor(chunk.payload())
+            serial, offset, base = cursor.u64(), cursor.varint(), cursor.u64()
+            parts.setdefault((chunk.thread, serial), []).append((offset, base, cursor.data[cursor.at:]))
+        found = []
+        for (thread, serial), pieces in parts.items():
+            pieces.sort()
+            data = b""
+            for offset, _, piece in pieces:
+                if offset != len(data):
+                    raise ValueError("buffer %d of thread %d has a hole" % (serial, thread))
+                data += piece
+            found += self._buffer(thread, pieces[0][1], data, serial)
+        found.sort(key=lambda e: (e["ticks"], e["thread"], e["order"]))
+        return found
+
+    def _buffer(self, thread, ticks, data, serial):
+        cursor, block, obj, order = Cursor(data), 0, 0, 0
+        while cursor.more():
+            name, signature, fields = OPCODES[cursor.u8()]
+            ticks += cursor.varint() << self.clock_shift
+            event = {"event": name, "thread": thread, "ticks": ticks, "order": (serial, order)}
+            order += 1
+            for letter, field in zip(signature, fields.split(",")):
+                if letter == "b":
+                    block = (block + cursor.svarint() * 8) & M64
+                    event[field] = block
+                elif letter == "o":
+                    obj = (obj + cursor.svarint()) & M64
+                    event[field] = obj
+                else:
+                    event[field] = cursor.svarint() if letter == "i" else cursor.varint()
+            yield event
+
+    def live(self):
+        """Address to size of the blocks that are alive after the last event."""
+        blocks, last = {}, {}
+        for event in self.events():
+            if event["event"] in ("ALLOC", "ALLOC_MANAGED"):
+                blocks[event["block"]] = event["size"]
+            elif event["event"] == "FREE":
+                if event["block"] in blocks:
+                    last[event["block"]] = blocks.pop(event["block"])
+            elif event["event"] == "REALLOC_FAILED":
+                if event["block"] in last:
+                    blocks[event["block"]] = last[event["block"]]
+        return blocks
