@@ -9,19 +9,23 @@
 
 #include "../snapshot.h"
 
+/* Every member but `name` and `start` may be NULL. */
 struct adapter {
 	const char *name;
 	/* In the preload's constructor, before main; guard held. */
 	void (*start)(void);
-	/* Just before main, with its arguments (the target may still set itself
-	 * up).  May be NULL. */
+	/* Just before main, with its arguments.  Guard not held: what a runtime
+	 * allocates while it is made to set itself up is the target's. */
 	void (*before_main)(int argc, char **argv);
 	/* The process is about to end (exit entry, _exit, destructor); called with
 	 * the guard held, in the ending thread, at most once per moment.  An
-	 * adapter that took its snapshot already returns at once.  May be NULL. */
+	 * adapter that took its snapshot already returns at once. */
 	void (*at_exit)(enum castaway_end_reason moment);
-	/* In a fork child, before any event.  May be NULL. */
+	/* In a fork child, before any event. */
 	void (*after_fork)(void);
+	/* The target calls sigaction(), before the real call; guard not held.  A
+	 * runtime that resets its handlers when it shuts down is caught here. */
+	void (*on_sigaction)(int signum);
 };
 
 /* X(name) */
@@ -30,5 +34,12 @@ struct adapter {
 #define X(name) extern const struct adapter adapter_##name;
 ADAPTERS(X)
 #undef X
+
+/* The same moments for all adapters, in the order of the list (adapter.c). */
+void adapter_start(void);
+void adapter_before_main(int argc, char **argv);
+void adapter_at_exit(enum castaway_end_reason moment);
+void adapter_after_fork(void);
+void adapter_on_sigaction(int signum);
 
 #endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Passes the process's moments on to every adapter of ADAPTERS.  Runs in the
+ * thread that caused the moment; adapters get the guard as adapter.h says.
+ */
+#include "adapter.h"
+
+#define X(name) &adapter_##name,
+static const struct adapter *const s_adapters[] = {ADAPTERS(X)};
+#undef X
+
+#define FOR_EACH_ADAPTER(index) \
+	for (size_t index = 0; index < sizeof(s_adapters) / sizeof(*s_adapters); index++)
+
+void adapter_start(void)
+{
+	FOR_EACH_ADAPTER(i)
+	s_adapters[i]->start();
+}
+
+void adapter_before_main(int argc, char **argv)
+{
+	FOR_EACH_ADAPTER(i)
+	{
+		if (s_adapters[i]->before_main != NULL)
+			s_adapters[i]->before_main(argc, argv);
+	}
+}
+
+void adapter_at_exit(enum castaway_end_reason moment)
+{
+	FOR_EACH_ADAPTER(i)
+	{
+		if (s_adapters[i]->at_exit != NULL)
+			s_adapters[i]->at_exit(moment);
+	}
+}
+
+void adapter_after_fork(void)
+{
+	FOR_EACH_ADAPTER(i)
+	{
+		if (s_adapters[i]->after_fork != NULL)
+			s_adapters[i]->after_fork();
+	}
+}
+
+void adapter_on_sigaction(int signum)
+{
+	FOR_EACH_ADAPTER(i)
+	{
+		if (s_adapters[i]->on_sigaction != NULL)
+			s_adapters[i]->on_sigaction(signum);
+	}
+}

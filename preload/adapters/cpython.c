@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * CPython inside this process: when to hook its allocator, how to get in, and
+ * when to read its objects.  The constructor part runs before main; the set-up
+ * runs once as a pending call in the interpreter's main thread; the snapshot
+ * runs in the ending thread, with the interpreter's lock held.  Never fails the
+ * target: every call into the interpreter is checked, and its pending
+ * exception is put aside and back.
+ */
+#include "cpython.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "../config.h"
+#include "../emit.h"
+#include "adapter.h"
+
+enum setup_state { SETUP_OFF, SETUP_WAITING, SETUP_REQUESTED, SETUP_DONE };
+
+static int s_setup;
+static bool s_taken; /* the exit snapshot of this process */
+static long s_pid;   /* a vfork child shares our memory but is not us */
+
+bool cpython_waits_for_setup(void)
+{
+	return __atomic_load_n(&s_setup, __ATOMIC_RELAXED) == SETUP_WAITING;
+}
+
+bool cpython_has_lock(void)
+{
+	void *state = g_py.PyGILState_GetThisThreadState();
+
+	/* Not PyGILState_Check(): that always says yes where sub-interpreters are. */
+	return state != NULL && state == g_py.current_thread_state();
+}
+
+/* Guard and lock held. */
+static void take_once(void)
+{
+	if (s_taken || !g_config.snapshot_at_exit || syscall(SYS_getpid) != s_pid)
+		return;
+	s_taken = true;
+	if (!cpython_alloc_installed())
+		limits_count(CASTAWAY_LIMIT_ADAPTER_OFF, 1,
+			     "cpython: the program replaced the object allocator");
+	cpython_snapshot_take();
+}
+
+/* Registered first, hence called last: the program's own callbacks are through,
+ * and no module is torn down yet. */
+static struct py_object *on_atexit(struct py_object *self, struct py_object *arguments)
+{
+	struct guard guard;
+
+	if (guard_enter(&guard))
+		take_once();
+	guard_leave(&guard);
+	g_py.Py_IncRef(g_py.none);
+	return g_py.none;
+}
+
+/* PyMethodDef */
+static struct {
+	const char *name;
+	struct py_object *(*function)(struct py_object *, struct py_object *);
+	int flags;
+	const char *doc;
+} s_on_atexit = {"castaway_at_exit", on_atexit, 0x0004 /* METH_NOARGS */, NULL};
+
+static bool register_atexit(void)
+{
+	struct py_object *module = g_py.PyImport_ImportModule("atexit");
+	struct py_object *callback = g_py.PyCFunction_NewEx(&s_on_atexit, NULL, NULL);
+	struct py_object *result = NULL;
+
+	if (module != NULL && callback != NULL)
+		result = g_py.PyObject_CallMethod(module, "register", "O", callback);
+	if (result != NULL)
+		g_py.Py_DecRef(result);
+	if (callback != NULL)
+		g_py.Py_DecRef(callback);
+	if (module != NULL)
+		g_py.Py_DecRef(module);
+	return result != NULL;
+}
+
+/* A pending call: the interpreter is between two instructions of its main
+ * thread, the lock is held, any call is allowed. */
+static int setup(void *unused)
+{
+	struct py_object *type, *value, *traceback;
+
+	g_py.PyErr_Fetch(&type, &value, &traceback);
+	if (!cpython_text_validate())
+		limits_count(CASTAWAY_LIMIT_ADAPTER_OFF, 1, "cpython: str objects have an unknown layout");
+	else if (g_config.python_depth > 0 && !cpython_stack_validate())
+		limits_count(CASTAWAY_LIMIT_ADAPTER_OFF, 1, "cpython: frames have an unknown layout");
+	/* Failure leaves the fallbacks: sigaction() and the process's end. */
+	if (g_config.snapshot_at_exit)
+		register_atexit();
+	g_py.PyErr_Clear();
+	g_py.PyErr_Restore(type, value, traceback);
+	__atomic_store_n(&s_setup, SETUP_DONE, __ATOMIC_RELAXED);
+	return 0;
+}
+
+void cpython_request_setup(void)
+{
+	if (!g_py.Py_IsInitialized())
+		return;
+	__atomic_store_n(&s_setup, SETUP_REQUESTED, __ATOMIC_RELAXED);
+	if (g_py.Py_AddPendingCall(setup, NULL) != 0)
+		__atomic_store_n(&s_setup, SETUP_WAITING, __ATOMIC_RELAXED);
+}
+
+static void cpython_start(void)
+{
+	if (!g_config.python || !cpython_layout_load())
+		return;
+	s_pid = syscall(SYS_getpid);
+	cpython_alloc_install();
+	__atomic_store_n(&s_setup, SETUP_WAITING, __ATOMIC_RELAXED);
+}
+
+/* "python", "python3", "python3.11", "python3.11d", "python3-dbg": the program
+ * is the plain interpreter, whose main does nothing before Py_BytesMain().  A
+ * program that embeds Python configures it in its own way, which a
+ * pre-initialization of ours would change. */
+static bool is_plain_interpreter(void)
+{
+	char path[4096];
+	ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	const char *name;
+
+	if (length <= 0 || g_py.Py_BytesMain == NULL)
+		return false;
+	path[length] = '\0';
+	name = strrchr(path, '/');
+	name = name != NULL ? name + 1 : path;
+	if (strncmp(name, "python", 6) != 0)
+		return false;
+	name += 6;
+	name += strspn(name, "0123456789.");
+	return *name == '\0' || strcmp(name, "d") == 0 || strcmp(name, "-dbg") == 0;
+}
+
+/* The settings that make the interpreter choose its allocators anew. */
+static bool replaces_allocators(int argc, char **argv)
+{
+	if (getenv("PYTHONMALLOC") != NULL || getenv("PYTHONDEVMODE") != NULL)
+		return true;
+	for (int i = 1; i < argc; i++) {
+		if (argv[i][0] == '-' && strchr(argv[i], 'X') != NULL)
+			return true;
+	}
+	return false;
+}
+
+/* The interpreter chooses its allocators while it pre-initializes, which would
+ * throw ours away.  So do that part of its main now, with the same arguments
+ * (a second pre-initialization does nothing), and then put the hook on top. */
+static void cpython_before_main(int argc, char **argv)
+{
+	/* PyPreConfig: 40 bytes in 3.11 to 3.13. */
+	long config[64] = {0};
+
+	if (s_setup != SETUP_WAITING || !replaces_allocators(argc, argv) || !is_plain_interpreter())
+		return;
+	if (g_py.PyPreConfig_InitPythonConfig == NULL || g_py.Py_PreInitializeFromBytesArgs == NULL)
+		return;
+	g_py.PyPreConfig_InitPythonConfig(config);
+	g_py.Py_PreInitializeFromBytesArgs(config, argc, argv);
+	cpython_alloc_install();
+}
+
+static bool was_initialized(void)
+{
+	return __atomic_load_n(&s_setup, __ATOMIC_RELAXED) >= SETUP_REQUESTED;
+}
+
+/* _exit() inside the interpreter, or the end of a program that embeds it and
+ * never finalizes it. */
+static void cpython_at_exit(enum castaway_end_reason moment)
+{
+	if (s_taken || g_py_layout == NULL || !g_py.Py_IsInitialized())
+		return;
+	if (moment != CASTAWAY_END_EXIT && moment != CASTAWAY_END_UNDER_EXIT)
+		return;
+	if (cpython_has_lock())
+		take_once();
+	else if (syscall(SYS_getpid) == s_pid)
+		limits_count(CASTAWAY_LIMIT_NO_SNAPSHOT, 1,
+			     "cpython: the ending thread did not hold the interpreter's lock");
+}
+
+static void cpython_after_fork(void)
+{
+	s_pid = syscall(SYS_getpid);
+	s_taken = false;
+}
+
+/* The interpreter gives SIGINT back while it finalizes: all atexit callbacks
+ * are through, modules are whole, the lock is held.  Needed where the program
+ * dropped our callback (atexit._clear). */
+static void cpython_on_sigaction(int signum)
+{
+	struct guard guard;
+
+	if (__builtin_expect(!was_initialized() || s_taken, 1))
+		return;
+	if (guard_enter(&guard) && !g_py.Py_IsInitialized() && g_py.current_thread_state() != NULL)
+		take_once();
+	guard_leave(&guard);
+}
+
+const struct adapter adapter_cpython = {
+	.name = "cpython",
+	.start = cpython_start,
+	.before_main = cpython_before_main,
+	.at_exit = cpython_at_exit,
+	.after_fork = cpython_after_fork,
+	.on_sigaction = cpython_on_sigaction,
+};

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The objects that CPython's collector tracks, each with exactly the
+ * references that the collector itself would see: tp_traverse is called with a
+ * callback that writes down the target, so two references are two edges.  Runs
+ * in the thread that ends the process, guard and interpreter lock held; calls
+ * nothing that could allocate, count a reference for good, or run Python code.
+ *
+ * An object's size is tp_basicsize + ob_size items, as sys.getsizeof() gives
+ * it for most types, without the collector's header; what containers keep in
+ * buffers of their own (list items, dict tables) is not part of it.
+ */
+#include "cpython.h"
+
+#include <string.h>
+
+#include "../arena.h"
+#include "../emit.h"
+
+#define PERMANENT_GENERATION 3u
+#define EDGES_FIRST          (1u << 16)
+
+struct walk {
+	struct snapshot snapshot;
+	struct snapshot_edge *edges;
+	size_t edge_count, edge_capacity;
+	uint64_t frozen, recycled;
+	const char *failure;
+};
+
+static bool more_edges(struct walk *walk)
+{
+	size_t capacity = walk->edge_capacity ? 2 * walk->edge_capacity : EDGES_FIRST;
+	struct snapshot_edge *edges = arena_map(capacity * sizeof(*edges));
+
+	if (edges == NULL)
+		return false;
+	if (walk->edges != NULL) {
+		memcpy(edges, walk->edges, walk->edge_count * sizeof(*edges));
+		arena_unmap(walk->edges, walk->edge_capacity * sizeof(*edges));
+	}
+	walk->edges = edges;
+	walk->edge_capacity = capacity;
+	return true;
+}
+
+/* Always 0: any other value would end the traversal early. */
+static int collect_edge(struct py_object *target, void *arg)
+{
+	struct walk *walk = arg;
+
+	if (target == NULL)
+		return 0;
+	if (walk->edge_count == walk->edge_capacity && !more_edges(walk)) {
+		walk->failure = "cpython: no memory for the references of an object";
+		return 0;
+	}
+	walk->edges[walk->edge_count++] = (struct snapshot_edge){
+		.target = (uintptr_t)target,
+		.offset = -1,
+		.strength = CASTAWAY_STRONG,
+	};
+	return 0;
+}
+
+static uint64_t object_size(const struct py_object *object)
+{
+	const struct py_type *type = object->type;
+	uint64_t size = (uint64_t)type->basicsize;
+
+	if (type->itemsize > 0 && py_size(object) < INTPTR_MAX >> 16)
+		size += (uint64_t)type->itemsize * (uint64_t)py_size(object);
+	return size;
+}
+
+static bool is_immortal(int64_t refcount)
+{
+	return g_py_layout->minor >= 12 && (int32_t)refcount < 0;
+}
+
+static void write_object(struct walk *walk, struct py_object *object, unsigned generation)
+{
+	const struct py_type_info *info = cpython_type_info(object->type);
+	struct snapshot_object record = {
+		.address = (uintptr_t)object,
+		.refcount = object->refcount,
+		.generation = generation,
+		.flags = CASTAWAY_OBJECT_TRACKED,
+		.runtime = CASTAWAY_RUNTIME_CPYTHON,
+	};
+
+	if (info == NULL) {
+		walk->failure = "cpython: no memory for the types";
+		return;
+	}
+	walk->edge_count = 0;
+	if (object->type->traverse != NULL)
+		object->type->traverse(object, collect_edge, walk);
+	cpython_label_edges(info, object, walk->edges, walk->edge_count);
+	record.size = object_size(object);
+	record.type = info->name;
+	record.block_offset = info->block_offset;
+	if (generation == PERMANENT_GENERATION)
+		record.flags |= CASTAWAY_OBJECT_PERMANENT;
+	if (is_immortal(object->refcount))
+		record.flags |= CASTAWAY_OBJECT_IMMORTAL;
+	if (info->may_recycle &&
+	    (info->recycled_size == UINT32_MAX || py_size(object) <= info->recycled_size)) {
+		record.flags |= CASTAWAY_OBJECT_RECYCLED;
+		walk->recycled++;
+	}
+	snapshot_object(&walk->snapshot, &record, walk->edges, walk->edge_count);
+}
+
+/* Every link is checked both ways, so a list that is not one stops the walk. */
+static void walk_generation(struct walk *walk, struct py_gc_head *head, unsigned generation)
+{
+	struct py_gc_head *previous = head, *at = py_gc_untag(head->next);
+
+	while (at != head && walk->failure == NULL && !walk->snapshot.failed) {
+		if (py_gc_untag(at->prev) != previous) {
+			walk->failure = "cpython: a generation's list is broken";
+			return;
+		}
+		write_object(walk, (struct py_object *)(at + 1), generation);
+		walk->frozen += generation == PERMANENT_GENERATION;
+		previous = at;
+		at = py_gc_untag(at->next);
+	}
+}
+
+static void write_runtime(struct walk *walk, const struct py_gc *gc)
+{
+	const char *version = g_py.Py_GetVersion();
+	struct snapshot_generation generations[3];
+	char number[32];
+	size_t length = strcspn(version, " ");
+
+	if (length >= sizeof(number))
+		length = sizeof(number) - 1;
+	memcpy(number, version, length);
+	number[length] = '\0';
+	for (unsigned i = 0; i < 3; i++) {
+		generations[i] = (struct snapshot_generation){
+			.count = (uint64_t)gc->generations[i].count,
+			.threshold = (uint64_t)gc->generations[i].threshold,
+			.collections = (uint64_t)gc->stats[i].collections,
+			.collected = (uint64_t)gc->stats[i].collected,
+			.uncollectable = (uint64_t)gc->stats[i].uncollectable,
+		};
+	}
+	snapshot_runtime(&walk->snapshot, CASTAWAY_RUNTIME_CPYTHON, number, CASTAWAY_STATUS_EXACT, "",
+			 g_py.PyGC_IsEnabled == NULL || g_py.PyGC_IsEnabled() != 0, generations, 3,
+			 walk->frozen);
+}
+
+static void count_subinterpreters(void)
+{
+	void *main_interpreter = g_py.PyInterpreterState_Main();
+	uint64_t count = 0;
+
+	for (void *at = g_py.PyInterpreterState_Head(); at != NULL; at = g_py.PyInterpreterState_Next(at))
+		count += at != main_interpreter;
+	if (count > 0)
+		limits_count(CASTAWAY_LIMIT_SUBINTERPRETER, count, NULL);
+}
+
+static void write_snapshot(struct walk *walk, struct py_gc *gc)
+{
+	snapshot_begin(&walk->snapshot, CASTAWAY_REASON_EXIT, CASTAWAY_METHOD_INPLACE, "");
+	for (unsigned i = 0; i < 3; i++)
+		walk_generation(walk, &gc->generations[i].head, i);
+	walk_generation(walk, &gc->permanent.head, PERMANENT_GENERATION);
+	write_runtime(walk, gc);
+	/* Without its end a snapshot is incomplete, and not used. */
+	if (walk->failure == NULL)
+		snapshot_end(&walk->snapshot);
+	else
+		limits_count(CASTAWAY_LIMIT_NO_SNAPSHOT, 1, walk->failure);
+	if (walk->recycled > 0)
+		limits_count(CASTAWAY_LIMIT_RECYCLED_SITES, walk->recycled, NULL);
+	count_subinterpreters();
+}
+
+void cpython_snapshot_take(void)
+{
+	struct walk walk = {.failure = NULL};
+	struct py_gc *gc = cpython_gc_find();
+
+	if (gc == NULL) {
+		limits_count(CASTAWAY_LIMIT_ADAPTER_OFF, 1, "cpython: the collector's lists were not found");
+		return;
+	}
+	/* Objects under examination are on lists that only the collector knows. */
+	if (gc->collecting != 0) {
+		limits_count(CASTAWAY_LIMIT_NO_SNAPSHOT, 1, "cpython: the end came during a collection");
+		return;
+	}
+	if (cpython_type_begin() && cpython_label_begin() && more_edges(&walk))
+		write_snapshot(&walk, gc);
+	else
+		limits_count(CASTAWAY_LIMIT_NO_SNAPSHOT, 1, "cpython: no memory for a snapshot");
+	cpython_label_end();
+	cpython_type_end();
+	if (walk.edges != NULL)
+		arena_unmap(walk.edges, walk.edge_capacity * sizeof(*walk.edges));
+}
