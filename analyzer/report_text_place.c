@@ -11,8 +11,6 @@
 
 #include "report_text.h"
 
-#define DEFAULT_FRAMES 12
-
 /* Modules whose frames are machinery: the caller of these is the place. */
 static const char *const machinery[] = {
 	"libc.so",
@@ -136,9 +134,7 @@ void report_text_stack(struct report_text *report, unsigned indent, uint32_t sta
 
 	if (stack != 0 && report->model.analysis->symbols != NULL)
 		count = symbols_stack(report->model.analysis->symbols, stack, 0, &frames);
-	if (max == 0)
-		max = DEFAULT_FRAMES;
-	for (; at < count && shown < max; at++) {
+	for (; at < count && (max == 0 || shown < max); at++) {
 		char *text;
 
 		if (is_castaway(&frames[at]))

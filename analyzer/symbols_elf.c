@@ -210,6 +210,35 @@ static int compare_symbols(const void *a, const void *b)
 	return strcmp(left->name, right->name);
 }
 
+/* Where the section that `symbol` is defined in ends. */
+static uint64_t section_end(Elf *elf, const GElf_Sym *symbol)
+{
+	GElf_Shdr header;
+
+	if (symbol->st_shndx >= SHN_LORESERVE ||
+	    gelf_getshdr(elf_getscn(elf, symbol->st_shndx), &header) == NULL ||
+	    header.sh_addr > symbol->st_value || header.sh_size > UINT64_MAX - header.sh_addr)
+		return symbol->st_value;
+	return header.sh_addr + header.sh_size;
+}
+
+/* Hand-written assembly has no sizes: such a symbol reaches to the next one,
+ * and not beyond its section. */
+static void size_symbols(struct symbols_elf *elf)
+{
+	uint64_t next = UINT64_MAX;
+
+	for (size_t i = elf->symbol_count; i > 0; i--) {
+		struct symbols_symbol *symbol = &elf->symbols[i - 1];
+		uint64_t end = symbol->end < next ? symbol->end : next;
+
+		if (symbol->size == 0 && end > symbol->value)
+			symbol->size = end - symbol->value;
+		if (i > 1 && elf->symbols[i - 2].value < symbol->value)
+			next = symbol->value;
+	}
+}
+
 static void read_symbols(struct symbols_elf *elf, Elf_Scn *section)
 {
 	GElf_Shdr header;
@@ -233,11 +262,17 @@ static void read_symbols(struct symbols_elf *elf, Elf_Scn *section)
 		name = elf_strptr(elf->table.elf, header.sh_link, symbol.st_name);
 		if (name == NULL || *name == '\0')
 			continue;
-		elf->symbols[elf->symbol_count++] = (struct symbols_symbol){symbol.st_value, symbol.st_size,
-									    name, symbol_rank(&symbol, name)};
+		elf->symbols[elf->symbol_count++] = (struct symbols_symbol){
+			.value = symbol.st_value,
+			.size = symbol.st_size,
+			.end = section_end(elf->table.elf, &symbol),
+			.name = name,
+			.rank = symbol_rank(&symbol, name),
+		};
 	}
 	if (elf->symbol_count > 1)
 		qsort(elf->symbols, elf->symbol_count, sizeof(*elf->symbols), compare_symbols);
+	size_symbols(elf);
 }
 
 const struct symbols_symbol *symbols_elf_find(const struct symbols_elf *elf, uint64_t address)
@@ -256,9 +291,6 @@ const struct symbols_symbol *symbols_elf_find(const struct symbols_elf *elf, uin
 		const struct symbols_symbol *symbol = &elf->symbols[low - 1 - back];
 
 		if (address - symbol->value < symbol->size)
-			return symbol;
-		/* Hand-written assembly has no sizes: such a symbol reaches to the next. */
-		if (symbol->size == 0 && symbol->value == elf->symbols[low - 1].value)
 			return symbol;
 	}
 	return NULL;

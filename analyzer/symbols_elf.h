@@ -11,6 +11,7 @@
 
 struct symbols_symbol {
 	uint64_t value, size;
+	uint64_t end;     /* of its section */
 	const char *name; /* belongs to the ELF file */
 	uint8_t rank;     /* among symbols of one address: the higher, the better the name */
 };
