@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Names of trace files: the pattern that the preload gets in CASTAWAY_OUTPUT,
+ * and the file that comes of it.
+ */
+#ifndef RECORDING_H
+#define RECORDING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* The pattern for `output` (as -o gives it; NULL: PROGRAM.PID.castaway here),
+ * made absolute.  Refuses a file that exists, unless `force`: then it is
+ * removed.  Prints what is wrong; NULL = failed; the caller frees. */
+char *recording_pattern(const char *output, const char *command, bool force);
+
+/* Whether `output` may be written: it does not exist, or `force`. */
+bool recording_may_write(const char *output, bool force);
+
+/* `path` with its percent signs doubled: as a literal part of a pattern. */
+char *recording_escape(const char *path);
+
+/* The trace file of process `pid`: %p and %e expanded; the caller frees. */
+char *recording_path(const char *pattern, pid_t pid, const char *command);
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One trace in memory at a time.
+ */
+#include "session.h"
+#include "cmd.h"
+#include "interrupt.h"
+#include "message.h"
+#include "options.h"
+#include "progress.h"
+
+int session_fail(const char *path, const struct error *error)
+{
+	if (interrupt_pending())
+		return EXIT_STATUS_SIGNAL + interrupt_pending();
+	return message_error(path, error);
+}
+
+struct trace *session_open(const char *path)
+{
+	struct error error = {0};
+	struct trace *trace;
+
+	interrupt_catch();
+	if (trace_open_file(path, &trace, &error) == ERROR_NONE)
+		return trace;
+	session_fail(path, &error);
+	return NULL;
+}
+
+static int visit_moment(struct trace *trace, int snapshot, session_visit visit, void *arg)
+{
+	struct analysis_options options = g_options.analysis;
+	struct progress progress;
+	struct error error = {0};
+	struct analysis *analysis;
+	enum error_code code;
+	int status;
+
+	progress_begin(&progress);
+	options.snapshot = snapshot;
+	options.progress = progress_update;
+	options.progress_arg = &progress;
+	code = analysis_run(trace, &options, &analysis, &error);
+	progress_end(&progress);
+	if (code != ERROR_NONE)
+		return session_fail(trace->path, &error);
+	status = visit(analysis, arg);
+	analysis_free(analysis);
+	return status;
+}
+
+/* Moments to look at: not a fork child's starting state, and not what was cut off. */
+static bool usable(const struct trace_snapshot *snapshot)
+{
+	return snapshot->complete && snapshot->reason != CASTAWAY_REASON_INHERIT;
+}
+
+int session_run(const char *path, session_visit visit, void *arg)
+{
+	struct trace *trace = session_open(path);
+	size_t visited = 0;
+	int status = EXIT_STATUS_OK;
+
+	if (!trace)
+		return interrupt_pending() ? EXIT_STATUS_SIGNAL + interrupt_pending() : EXIT_STATUS_ERROR;
+	if (g_options.all_snapshots) {
+		for (size_t i = 0; i < trace->snapshot_count && !status; i++) {
+			if (!usable(&trace->snapshots[i]))
+				continue;
+			status = visit_moment(trace, (int)trace->snapshots[i].index, visit, arg);
+			visited++;
+		}
+	}
+	if (!visited)
+		status = visit_moment(trace, g_options.analysis.snapshot, visit, arg);
+	trace_free(trace);
+	return status;
+}

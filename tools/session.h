@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From a trace file to its analysis, as the shared options ask for it: opens,
+ * runs, shows progress, prints errors.
+ */
+#ifndef SESSION_H
+#define SESSION_H
+
+#include "analysis.h"
+
+/* Sees one analysis; returns an exit status, 0 to go on. */
+typedef int (*session_visit)(struct analysis *analysis, void *arg);
+
+/* Calls `visit` for the moment asked for, or for each with --snapshot=all.
+ * Returns the exit status: the first that is not 0, or the error's. */
+int session_run(const char *path, session_visit visit, void *arg);
+
+/* Opens a trace or prints why not; NULL = failed. */
+struct trace *session_open(const char *path);
+
+/* Prints an error of the analyzer and returns the exit status for it. */
+int session_fail(const char *path, const struct error *error);
+
+#endif
