@@ -29,10 +29,12 @@ struct analysis_options {
 	bool latent;
 	bool leaks;
 	uint32_t runtimes; /* bit per enum castaway_runtime; 0 = all */
-	const char *const
-		*only; /* globs on "runtime:type" or type of any member; NULL-terminated, may be NULL */
+	/* Globs on "runtime:type", on the type, or on the path or file name of the module that allocated it:
+	 * one member that matches is enough.  NULL-terminated, may be NULL. */
+	const char *const *only;
 	const char *const *ignore;
 	bool instances; /* keep every structure's addresses (--members=all) */
+	bool retained;  /* fill analysis->retained */
 	struct symbols_options symbols;
 	/* Called now and then with 0..1; return false to cancel.  May be NULL. */
 	bool (*progress)(void *arg, const char *phase, double fraction);
@@ -136,6 +138,9 @@ struct analysis {
 	size_t runtime_count;
 	struct analysis_summary summary;
 	bool instances;
+	uint64_t *retained; /* per node: bytes that it alone keeps, of what is dead; NULL unless asked for */
+	uint32_t inexact;   /* objects with more references than counts; also in the trace's limits */
+	uint32_t *pools[2]; /* back the arrays of the structures: stranded, latent */
 };
 
 /* Borrows `trace`, which must outlive the analysis. */

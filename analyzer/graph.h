@@ -39,9 +39,10 @@ struct graph {
 	uint32_t *first;         /* node_count + 1 */
 	struct graph_edge *edge;
 	uint32_t node_count;
-	uint32_t edge_count;
+	uint32_t edge_count; /* less than 2^31 */
 	/* Edge targets that are no node (leaves: objects that no collector tracks). */
 	uint64_t leaf_edges;
+	uint64_t repeated; /* records of an object that is a node already; the first one holds */
 };
 
 #define GRAPH_NONE UINT32_MAX
@@ -49,9 +50,10 @@ struct graph {
 /* Builds nodes and edges from the annotated objects of `replay` and, when
  * `snapshot` is not NULL, from the OBJECTS chunks of that snapshot; allocation
  * stacks, threads and birth passes of snapshot objects come from the replay's
- * blocks.  `replay` must stand at the moment of the snapshot. */
-enum error_code graph_build(struct replay *replay, const struct trace_snapshot *snapshot, struct graph **ret,
-			    struct error *error);
+ * blocks.  `replay` must stand at the moment of the snapshot.  A link's stack
+ * is where the owner's field was set; the castaway_ref beside it took the count. */
+enum error_code graph_build(struct trace *trace, struct replay *replay, const struct trace_snapshot *snapshot,
+			    struct graph **ret, struct error *error);
 
 void graph_free(struct graph *graph);
 
@@ -60,6 +62,17 @@ uint32_t graph_find(const struct graph *graph, uint64_t address); /* GRAPH_NONE 
 static inline enum castaway_strength graph_strength(const struct graph_edge *edge)
 {
 	return (enum castaway_strength)(edge->field_flags & CASTAWAY_EDGE_STRENGTH);
+}
+
+/* An edge that takes part in the pass: it owns one count, and it is no guess. */
+static inline bool graph_owns(const struct graph_edge *edge)
+{
+	return !(edge->field_flags & (CASTAWAY_EDGE_STRENGTH | CASTAWAY_EDGE_SCANNED));
+}
+
+static inline uint32_t graph_field(const struct graph_edge *edge)
+{
+	return edge->field_flags >> 8;
 }
 
 #endif

@@ -24,6 +24,7 @@
 
 /* Hard bounds: a reader refuses larger values before it allocates anything. */
 #define CASTAWAY_MAX_CHUNK_RAW   (64u << 20)
+#define CASTAWAY_MAX_EVENTS_RAW  (1u << 20) /* of EVENTS chunks: one per thread is in memory */
 #define CASTAWAY_MAX_STRING      65535u
 #define CASTAWAY_MAX_STACK_DEPTH 4096u
 
@@ -261,7 +262,8 @@ enum castaway_strength {
 	X(SUBINTERPRETER, 20, "subinterpreter", "sub-interpreters whose objects were not read")          \
 	X(RECYCLED_SITES, 21, "recycled-sites",                                                          \
 	  "objects that may come from a free list: their allocation site may be older")                  \
-	X(STATIC_TARGET, 22, "static-target", "a static or set-id child cannot be traced")
+	X(STATIC_TARGET, 22, "static-target", "a static or set-id child cannot be traced")               \
+	X(INEXACT, 23, "inexact", "objects with more references than counts; they are taken as held")
 
 enum castaway_limit {
 #define X(constant, number, code, message) CASTAWAY_LIMIT_##constant = number,

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The order of the pass, and which moment it looks at.  Each step frees what
+ * the next ones do not need, because at ten million objects the arrays of the
+ * steps together would be twice the graph.
+ */
+#include "analysis.h"
+
+#include <stdlib.h>
+
+#include "dominator.h"
+#include "explain.h"
+#include "findings.h"
+#include "summary.h"
+#include "trial.h"
+#include "verdict.h"
+
+#define STRANDED_POOL 0
+#define LATENT_POOL   1
+
+struct pass {
+	struct analysis *analysis;
+	const struct analysis_options *options;
+	struct trial trial;
+	struct error *error;
+};
+
+void analysis_options_default(struct analysis_options *options)
+{
+	*options = (struct analysis_options){
+		.snapshot = ANALYSIS_SNAPSHOT_LAST,
+		.generation = 2,
+	};
+}
+
+static enum error_code progress(const struct pass *pass, const char *phase, double fraction)
+{
+	const struct analysis_options *options = pass->options;
+
+	if (options->progress && !options->progress(options->progress_arg, phase, fraction))
+		return error_set(pass->error, ERROR_CANCELLED, "the analysis was cancelled");
+	return ERROR_NONE;
+}
+
+/* ---- the moment --------------------------------------------------------------- */
+
+static const struct trace_snapshot *last_usable(const struct trace *trace)
+{
+	for (size_t i = trace->snapshot_count; i-- > 0;) {
+		const struct trace_snapshot *snapshot = &trace->snapshots[i];
+
+		if (snapshot->complete && snapshot->reason != CASTAWAY_REASON_INHERIT)
+			return snapshot;
+	}
+	return NULL;
+}
+
+static enum error_code find_snapshot(const struct trace *trace, int index, const struct trace_snapshot **ret,
+				     struct error *error)
+{
+	for (size_t i = 0; i < trace->snapshot_count; i++) {
+		const struct trace_snapshot *snapshot = &trace->snapshots[i];
+
+		if (snapshot->index != (uint32_t)index)
+			continue;
+		if (!snapshot->complete)
+			return error_set(error, ERROR_NOT_FOUND, "snapshot %d was not finished", index);
+		if (snapshot->reason == CASTAWAY_REASON_INHERIT)
+			return error_set(error, ERROR_NOT_FOUND,
+					 "snapshot %d is what fork left, not a moment to look at", index);
+		*ret = snapshot;
+		return ERROR_NONE;
+	}
+	return error_set(error, ERROR_NOT_FOUND, "the trace has no snapshot %d", index);
+}
+
+/* Everything is judged at the time of the snapshot, annotated objects too: at
+ * exit it comes before atexit handlers and destructors let go of things.
+ * Without a snapshot the end of the events is all there is. */
+static enum error_code choose_moment(const struct pass *pass)
+{
+	struct analysis *a = pass->analysis;
+	enum error_code code = ERROR_NONE;
+
+	if (pass->options->snapshot == ANALYSIS_SNAPSHOT_LAST)
+		a->snapshot = last_usable(a->trace);
+	else
+		code = find_snapshot(a->trace, pass->options->snapshot, &a->snapshot, pass->error);
+	a->ticks = a->snapshot ? a->snapshot->ticks : UINT64_MAX;
+	return code;
+}
+
+static enum error_code load(struct pass *pass)
+{
+	struct analysis *a = pass->analysis;
+	enum error_code code = choose_moment(pass);
+
+	if (!code)
+		code = progress(pass, "events", 0);
+	if (!code)
+		code = replay_new(a->trace, &a->replay, pass->error);
+	if (!code)
+		code = replay_run(a->replay, a->ticks, pass->error);
+	if (!code)
+		code = progress(pass, "objects", 0.3);
+	if (!code)
+		code = graph_build(a->trace, a->replay, a->snapshot, &a->graph, pass->error);
+	if (!code)
+		code = symbols_new(a->trace, &pass->options->symbols, &a->symbols, pass->error);
+	return code;
+}
+
+/* ---- the pass ----------------------------------------------------------------- */
+
+static enum error_code run_trial(struct pass *pass)
+{
+	struct analysis *a = pass->analysis;
+	enum error_code code = trial_run(a->graph, pass->options->generation, 0, &pass->trial, pass->error);
+
+	if (code)
+		return code;
+	a->inexact = pass->trial.inexact;
+	if (a->inexact && trace_set_limit(a->trace, CASTAWAY_LIMIT_INEXACT, a->inexact, "") != ERROR_NONE)
+		return error_set(pass->error, ERROR_MEMORY, "out of memory for the limits of the trace");
+	return ERROR_NONE;
+}
+
+/* Sources of the dead: the structures' members, and what no structure has. */
+static enum error_code find_retained(struct pass *pass, const struct verdict_result *result)
+{
+	struct analysis *a = pass->analysis;
+	struct dominators dominators;
+	size_t count = 0;
+	uint32_t *source = malloc(((size_t)pass->trial.dead + 1) * sizeof(*source));
+	enum error_code code;
+
+	if (!source)
+		return error_set(pass->error, ERROR_MEMORY, "out of memory for retained sizes");
+	for (size_t i = 0; i < result->count; i++) {
+		for (uint32_t m = 0; m < result->structures[i].member_count; m++)
+			source[count++] = result->structures[i].members[m];
+	}
+	for (uint32_t i = 0; i < result->lone_count; i++)
+		source[count++] = result->lone[i];
+	code = dominator_run(a->graph, pass->trial.state, 1u << TRIAL_DEAD, source, count, &dominators,
+			     pass->error);
+	free(source);
+	if (code)
+		return code;
+	a->retained = dominators.retained;
+	free(dominators.parent);
+	return ERROR_NONE;
+}
+
+static enum error_code judge_dead(struct pass *pass)
+{
+	struct analysis *a = pass->analysis;
+	struct verdict_result result = {0};
+	struct scc scc;
+	enum error_code code = scc_run(a->graph, pass->trial.state, 1u << TRIAL_DEAD, &scc, pass->error);
+
+	if (code)
+		return code;
+	code = verdict_stranded(a->graph, &scc, &result, pass->error);
+	scc_done(&scc);
+	if (!code && pass->options->retained)
+		code = find_retained(pass, &result);
+	if (!code && pass->options->leaks)
+		code = findings_add_leaks(a, pass->options, result.lone, result.lone_count, pass->error);
+	if (!code)
+		code = findings_take(a, pass->options, &result, STRANDED_POOL, pass->error);
+	verdict_done(&result);
+	return code;
+}
+
+static enum error_code judge_living(struct pass *pass)
+{
+	struct analysis *a = pass->analysis;
+	struct verdict_result result = {0};
+	struct scc scc;
+	enum error_code code = scc_run(a->graph, pass->trial.state, 1u << TRIAL_HELD | 1u << TRIAL_EXTERNAL,
+				       &scc, pass->error);
+
+	if (code)
+		return code;
+	code = verdict_latent(a->graph, &scc, &result, pass->error);
+	scc_done(&scc);
+	if (!code)
+		code = findings_take(a, pass->options, &result, LATENT_POOL, pass->error);
+	verdict_done(&result);
+	return code;
+}
+
+static enum error_code describe(struct pass *pass)
+{
+	struct analysis *a = pass->analysis;
+	enum error_code code = progress(pass, "findings", 0.7);
+
+	if (!code)
+		code = findings_group(a, pass->error);
+	if (!code)
+		code = explain_evidence(a, &pass->trial, pass->error);
+	if (!code)
+		code = explain_advice(a, pass->error);
+	if (!code)
+		code = progress(pass, "stranding events", 0.8);
+	if (!code)
+		code = explain_stranding(a, pass->error);
+	if (!code)
+		code = summary_runtimes(a, pass->error);
+	if (code)
+		return code;
+	summary_generations(a);
+	summary_totals(a);
+	return progress(pass, "done", 1);
+}
+
+static enum error_code run(struct pass *pass)
+{
+	enum error_code code = load(pass);
+
+	if (!code)
+		code = progress(pass, "cycles", 0.5);
+	if (!code)
+		code = run_trial(pass);
+	if (!code)
+		code = judge_dead(pass);
+	if (!code && pass->options->latent)
+		code = judge_living(pass);
+	if (!code)
+		code = describe(pass);
+	if (!code && !pass->analysis->snapshot)
+		pass->analysis->ticks = replay_now(pass->analysis->replay);
+	return code;
+}
+
+enum error_code analysis_run(struct trace *trace, const struct analysis_options *options,
+			     struct analysis **ret, struct error *error)
+{
+	struct pass pass = {.options = options, .error = error};
+	enum error_code code;
+
+	pass.analysis = calloc(1, sizeof(*pass.analysis));
+	if (!pass.analysis)
+		return error_set(error, ERROR_MEMORY, "out of memory for the analysis");
+	pass.analysis->trace = trace;
+	pass.analysis->instances = options->instances;
+	code = run(&pass);
+	trial_done(&pass.trial);
+	if (code)
+		analysis_free(pass.analysis);
+	else
+		*ret = pass.analysis;
+	return code;
+}
+
+void analysis_free(struct analysis *analysis)
+{
+	if (!analysis)
+		return;
+	for (size_t i = 0; i < analysis->runtime_count; i++) {
+		free(analysis->runtimes[i].version);
+		free(analysis->runtimes[i].note);
+	}
+	free(analysis->runtimes);
+	free(analysis->structures);
+	free(analysis->findings);
+	free(analysis->leaks);
+	free(analysis->retained);
+	free(analysis->pools[STRANDED_POOL]);
+	free(analysis->pools[LATENT_POOL]);
+	symbols_free(analysis->symbols);
+	graph_free(analysis->graph);
+	replay_free(analysis->replay);
+	free(analysis);
+}

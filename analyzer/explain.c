@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Explanations for all findings of an analysis.  Never prints.
+ */
+#include "explain.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "advice.h"
+#include "stranding.h"
+
+static const struct structure *representative(const struct analysis *analysis, const struct finding *finding)
+{
+	return &analysis->structures[finding->representative];
+}
+
+/* ---- evidence ---------------------------------------------------------------- */
+
+/* For each node, the finding whose representative it is a member of. */
+static uint32_t *map_members(struct analysis *analysis)
+{
+	const struct graph *graph = analysis->graph;
+	uint32_t *map = malloc(((size_t)graph->node_count + 1) * sizeof(*map));
+
+	if (!map)
+		return NULL;
+	memset(map, 0xff, ((size_t)graph->node_count + 1) * sizeof(*map));
+	for (size_t f = 0; f < analysis->finding_count; f++) {
+		const struct structure *s = representative(analysis, &analysis->findings[f]);
+
+		analysis->findings[f].evidence = (struct evidence){.reachable_via = "none", .edges = "exact"};
+		for (uint32_t m = 0; m < s->member_count; m++) {
+			map[s->members[m]] = (uint32_t)f;
+			analysis->findings[f].evidence.refcounts += graph->node[s->members[m]].refcount;
+		}
+	}
+	return map;
+}
+
+static void weigh_edge(struct evidence *evidence, const struct graph_edge *edge, bool inside, bool from_live)
+{
+	enum castaway_strength strength = graph_strength(edge);
+
+	if (graph_owns(edge) && inside)
+		evidence->explained_inside++;
+	else if (graph_owns(edge))
+		evidence->explained_outside++;
+	else if (from_live && strength == CASTAWAY_WEAK)
+		evidence->reachable_via = "weak";
+	else if (from_live && strength == CASTAWAY_BORROWED && strcmp(evidence->reachable_via, "none") == 0)
+		evidence->reachable_via = "borrowed";
+}
+
+enum error_code explain_evidence(struct analysis *analysis, const struct trial *trial, struct error *error)
+{
+	const struct graph *graph = analysis->graph;
+	uint32_t *map;
+
+	if (analysis->finding_count == 0)
+		return ERROR_NONE;
+	map = map_members(analysis);
+	if (!map)
+		return error_set(error, ERROR_MEMORY, "out of memory to explain the findings");
+	for (uint32_t i = 0; i < graph->node_count; i++) {
+		bool live = trial->state[i] != TRIAL_DEAD;
+
+		for (uint32_t e = graph->first[i]; e < graph->first[i + 1]; e++) {
+			uint32_t finding = map[graph->edge[e].to];
+
+			if (finding != GRAPH_NONE)
+				weigh_edge(&analysis->findings[finding].evidence, &graph->edge[e],
+					   map[i] == finding, live);
+		}
+	}
+	free(map);
+	for (size_t f = 0; f < analysis->finding_count; f++) {
+		struct evidence *evidence = &analysis->findings[f].evidence;
+
+		evidence->unexplained =
+			evidence->refcounts - evidence->explained_inside - evidence->explained_outside;
+	}
+	return ERROR_NONE;
+}
+
+/* ---- advice and stranding ------------------------------------------------------ */
+
+enum error_code explain_advice(struct analysis *analysis, struct error *error)
+{
+	struct advice *advice;
+	enum error_code code;
+
+	if (analysis->finding_count == 0)
+		return ERROR_NONE;
+	code = advice_new(analysis->graph, analysis->replay, &advice, error);
+	if (code)
+		return code;
+	for (size_t f = 0; f < analysis->finding_count && !code; f++) {
+		const struct structure *s = representative(analysis, &analysis->findings[f]);
+
+		code = advice_for(advice, s->members, s->member_count, &analysis->findings[f].advice, error);
+	}
+	advice_free(advice);
+	return code;
+}
+
+enum error_code explain_stranding(struct analysis *analysis, struct error *error)
+{
+	struct stranding_group *groups = calloc(analysis->finding_count + 1, sizeof(*groups));
+	size_t count = 0;
+	enum error_code code;
+
+	if (!groups)
+		return error_set(error, ERROR_MEMORY, "out of memory to find stranding events");
+	for (size_t f = 0; f < analysis->finding_count; f++) {
+		const struct structure *s = representative(analysis, &analysis->findings[f]);
+
+		if (s->verdict != VERDICT_LATENT)
+			groups[count++] = (struct stranding_group){s->members, s->member_count, {0}};
+	}
+	code = stranding_find(analysis->trace, analysis->replay, analysis->graph, analysis->ticks, groups,
+			      count, error);
+	count = 0;
+	for (size_t f = 0; f < analysis->finding_count && !code; f++) {
+		if (representative(analysis, &analysis->findings[f])->verdict != VERDICT_LATENT)
+			analysis->findings[f].stranded_at = groups[count++].result;
+	}
+	free(groups);
+	return code;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Structures to findings: filter, fingerprint, group, sort.
+ */
+#ifndef FINDINGS_H
+#define FINDINGS_H
+
+#include "verdict.h"
+
+/* Takes the structures of `result` that pass the options over into the
+ * analysis, in its pool number `pool`. */
+enum error_code findings_take(struct analysis *analysis, const struct analysis_options *options,
+			      struct verdict_result *result, unsigned pool, struct error *error);
+
+/* Sets all fingerprints, sorts the structures by them and fills
+ * analysis->findings, worst first. */
+enum error_code findings_group(struct analysis *analysis, struct error *error);
+
+/* Objects without a cycle, one row per type and allocation function. */
+enum error_code findings_add_leaks(struct analysis *analysis, const struct analysis_options *options,
+				   const uint32_t *node, uint32_t count, struct error *error);
+
+#endif

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Follows the last life of every member from its OBJECT event on.  An address
+ * may have belonged to other objects before; their events are told apart by
+ * the index of the event at which the member was born.
+ */
+#include "stranding.h"
+
+#include <stdlib.h>
+
+struct link {
+	uint32_t target; /* watch */
+	uint32_t field;
+	bool weak;
+};
+
+struct watch {
+	uint64_t address, birth_event;
+	uint32_t group, node;
+	int64_t count;
+	bool alive;
+	struct link *links; /* to members of the same group */
+	uint32_t link_count, link_capacity;
+};
+
+struct walk {
+	struct stranding_group *groups;
+	int64_t *outside; /* per group */
+	uint32_t *alive;  /* per group: members born so far */
+	size_t group_count;
+	struct watch *watch;
+	uint32_t watch_count;
+	uint32_t *slot; /* hash of addresses: watch, or GRAPH_NONE */
+	unsigned slot_bits;
+};
+
+static size_t slot_of(const struct walk *w, uint64_t address)
+{
+	return (size_t)((address >> 3) * UINT64_C(0x9e3779b97f4a7c15) >> (64 - w->slot_bits));
+}
+
+/* The slot of the address, or the free one where it would be. */
+static size_t find_slot(const struct walk *w, uint64_t address)
+{
+	size_t mask = ((size_t)1 << w->slot_bits) - 1, slot = slot_of(w, address);
+
+	while (w->slot[slot] != GRAPH_NONE && w->watch[w->slot[slot]].address != address)
+		slot = (slot + 1) & mask;
+	return slot;
+}
+
+static struct watch *find_alive(const struct walk *w, uint64_t address)
+{
+	uint32_t i = w->slot[find_slot(w, address)];
+
+	return i != GRAPH_NONE && w->watch[i].alive ? &w->watch[i] : NULL;
+}
+
+/* ---- what is watched --------------------------------------------------------- */
+
+static bool is_native(const struct graph *graph, const struct stranding_group *group)
+{
+	for (uint32_t m = 0; m < group->count; m++) {
+		if (graph->node[group->members[m]].runtime != CASTAWAY_RUNTIME_NATIVE)
+			return false;
+	}
+	return group->count != 0;
+}
+
+static void add_watches(struct walk *w, const struct replay *replay, const struct graph *graph, size_t group)
+{
+	const struct stranding_group *g = &w->groups[group];
+
+	if (!is_native(graph, g))
+		return;
+	for (uint32_t m = 0; m < g->count; m++) {
+		uint64_t address = graph->node[g->members[m]].address;
+		const struct replay_object *object = replay_find_object(replay, address);
+
+		if (!object)
+			continue;
+		w->slot[find_slot(w, address)] = w->watch_count;
+		w->watch[w->watch_count++] = (struct watch){.address = address,
+							    .birth_event = object->birth_event,
+							    .group = (uint32_t)group,
+							    .node = g->members[m]};
+	}
+}
+
+static bool prepare(struct walk *w, const struct replay *replay, const struct graph *graph)
+{
+	size_t members = 0, slots;
+
+	for (size_t g = 0; g < w->group_count; g++)
+		members += w->groups[g].count;
+	for (w->slot_bits = 4; (size_t)1 << w->slot_bits < 2 * members;)
+		w->slot_bits++;
+	slots = (size_t)1 << w->slot_bits;
+	w->watch = malloc((members + 1) * sizeof(*w->watch));
+	w->slot = malloc(slots * sizeof(*w->slot));
+	w->outside = calloc(w->group_count + 1, sizeof(*w->outside));
+	w->alive = calloc(w->group_count + 1, sizeof(*w->alive));
+	if (!w->watch || !w->slot || !w->outside || !w->alive)
+		return false;
+	for (size_t i = 0; i < slots; i++)
+		w->slot[i] = GRAPH_NONE;
+	for (size_t g = 0; g < w->group_count; g++)
+		add_watches(w, replay, graph, g);
+	return true;
+}
+
+/* ---- events --------------------------------------------------------------------- */
+
+/* `stack`: place of the stack among the event's fields. */
+static void change(struct walk *w, const struct watch *watch, int64_t by, const struct event *event,
+		   unsigned stack)
+{
+	int64_t before = w->outside[watch->group], after = before + by;
+	struct stranding *result = &w->groups[watch->group].result;
+
+	w->outside[watch->group] = after;
+	if (after > 0) {
+		result->present = false;
+	} else if (before > 0) {
+		*result = (struct stranding){
+			.present = true,
+			.event = event->index,
+			.ticks = event->ticks,
+			.thread = event->thread,
+			.stack = (uint32_t)event->field[stack],
+			.object = watch->node,
+			.opcode = event->opcode,
+		};
+	}
+}
+
+static void on_object(struct walk *w, const struct event *event)
+{
+	uint32_t i = w->slot[find_slot(w, event->field[0])];
+	struct watch *watch = i == GRAPH_NONE ? NULL : &w->watch[i];
+
+	if (!watch || watch->birth_event != event->index)
+		return;
+	watch->alive = true;
+	watch->count = 1;
+	w->alive[watch->group]++;
+	change(w, watch, 1, event, 3);
+}
+
+static void on_count(struct walk *w, const struct event *event, int64_t by)
+{
+	struct watch *watch = find_alive(w, event->field[0]);
+
+	/* As in the replay: a count does not go below zero. */
+	if (!watch || watch->count + by < 0)
+		return;
+	watch->count += by;
+	change(w, watch, by, event, 1);
+}
+
+static bool append_link(struct watch *owner, const struct link *link)
+{
+	if (owner->link_count == owner->link_capacity) {
+		uint32_t capacity = owner->link_capacity ? 2 * owner->link_capacity : 4;
+		struct link *links = realloc(owner->links, capacity * sizeof(*links));
+
+		if (!links)
+			return false;
+		owner->links = links;
+		owner->link_capacity = capacity;
+	}
+	owner->links[owner->link_count++] = *link;
+	return true;
+}
+
+static bool on_link(struct walk *w, const struct event *event, bool weak)
+{
+	struct watch *owner = find_alive(w, event->field[0]), *target = find_alive(w, event->field[1]);
+	struct link link = {.field = (uint32_t)event->field[2], .weak = weak};
+
+	if (!owner || !target || owner->group != target->group)
+		return true;
+	link.target = (uint32_t)(target - w->watch);
+	if (!append_link(owner, &link))
+		return false;
+	if (!weak)
+		change(w, owner, -1, event, 3);
+	return true;
+}
+
+static void on_unlink(struct walk *w, const struct event *event)
+{
+	struct watch *owner = find_alive(w, event->field[0]), *target = find_alive(w, event->field[1]);
+
+	if (!owner || !target)
+		return;
+	for (uint32_t l = owner->link_count; l-- > 0;) {
+		struct link link = owner->links[l];
+
+		if (&w->watch[link.target] != target || link.field != (uint32_t)event->field[2])
+			continue;
+		owner->links[l] = owner->links[--owner->link_count];
+		if (!link.weak)
+			change(w, owner, 1, event, 3);
+		return;
+	}
+}
+
+/* False when memory ran out. */
+static bool apply(struct walk *w, const struct event *event)
+{
+	switch (event->opcode) {
+	case CASTAWAY_EVENT_OBJECT:
+		on_object(w, event);
+		return true;
+	case CASTAWAY_EVENT_REF:
+		on_count(w, event, 1);
+		return true;
+	case CASTAWAY_EVENT_UNREF:
+		on_count(w, event, -1);
+		return true;
+	case CASTAWAY_EVENT_LINK:
+		return on_link(w, event, false);
+	case CASTAWAY_EVENT_WEAK:
+		return on_link(w, event, true);
+	case CASTAWAY_EVENT_UNLINK:
+		on_unlink(w, event);
+		return true;
+	default:
+		return true;
+	}
+}
+
+static enum error_code walk_events(struct walk *w, struct trace *trace, uint64_t until, struct error *error)
+{
+	struct event_stream *stream;
+	struct event event;
+	enum error_code code = event_stream_open(trace, &stream, error);
+	int got = 0;
+
+	if (code)
+		return code;
+	while ((got = event_stream_next(stream, &event, error)) > 0 && event.ticks <= until) {
+		if (!apply(w, &event)) {
+			got = -(int)error_set(error, ERROR_MEMORY, "out of memory to find stranding events");
+			break;
+		}
+	}
+	event_stream_free(stream);
+	return got < 0 ? (enum error_code) - got : ERROR_NONE;
+}
+
+/* A structure whose members were not all born in this trace (a fork child's),
+ * or that does not come out at zero, has no known moment. */
+static void drop_unsure(struct walk *w)
+{
+	for (size_t g = 0; g < w->group_count; g++) {
+		if (w->alive[g] != w->groups[g].count || w->outside[g] != 0)
+			w->groups[g].result.present = false;
+	}
+}
+
+enum error_code stranding_find(struct trace *trace, const struct replay *replay, const struct graph *graph,
+			       uint64_t until, struct stranding_group *groups, size_t count,
+			       struct error *error)
+{
+	struct walk walk = {.groups = groups, .group_count = count};
+	enum error_code code = ERROR_NONE;
+
+	if (!prepare(&walk, replay, graph))
+		code = error_set(error, ERROR_MEMORY, "out of memory to find stranding events");
+	else if (walk.watch_count)
+		code = walk_events(&walk, trace, until, error);
+	if (!code)
+		drop_unsure(&walk);
+	for (uint32_t i = 0; i < walk.watch_count; i++)
+		free(walk.watch[i].links);
+	free(walk.watch);
+	free(walk.slot);
+	free(walk.outside);
+	free(walk.alive);
+	return code;
+}
