@@ -4,7 +4,6 @@
  * as CMD does.
  */
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "cmd.h"
 #include "message.h"
@@ -38,10 +37,10 @@ static const struct option_set g_set = {
 	.stop_at_operand = true,
 };
 
-static void report_trace(const char *path)
+static void report_trace(const char *path, const char *program)
 {
-	if (access(path, F_OK))
-		message("%s: warning: the program wrote no trace", path);
+	if (!path)
+		message("%s: warning: the program wrote no trace", program);
 	else if (!target_wait_trace(path, PATIENCE_SECONDS))
 		message("%s: warning: still being written", path);
 	else
@@ -65,9 +64,8 @@ int cmd_record(int argc, char **argv)
 	target.output = pattern;
 	target.settings = settings_text();
 	if (target_run(&target)) {
-		path = recording_path(pattern, target.pid, argv[first]);
-		if (path)
-			report_trace(path);
+		path = recording_find(pattern, target.pid);
+		report_trace(path, argv[first]);
 		free(path);
 	}
 	free(pattern);

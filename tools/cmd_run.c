@@ -4,6 +4,7 @@
  * report comes on standard output after what the program printed itself.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "cmd.h"
 #include "interrupt.h"
@@ -26,7 +27,7 @@ static struct {
 
 static const struct option_row g_rows[] = {
 	{"output", 'o', "FILE", option_text, &g_run.output,
-	 "keep the trace as FILE, those of children as FILE.*"},
+	 "keep the trace as FILE (%p: process id, %e: program), those of children as FILE.PID"},
 	{"force", 0, NULL, option_flag, &g_run.force, "replace FILE when it exists"},
 	{0},
 };
@@ -122,7 +123,7 @@ int cmd_run(int argc, char **argv)
 	if (first == argc)
 		return message_usage("run: a program is missing (see castaway run --help)");
 	options_finish();
-	if (g_run.output && !recording_may_write(g_run.output, g_run.force))
+	if (g_run.output && !strchr(g_run.output, '%') && !recording_may_write(g_run.output, g_run.force))
 		return EXIT_STATUS_ERROR;
 	if (!traces_create(&traces, g_run.output))
 		return EXIT_STATUS_ERROR;

@@ -3,6 +3,7 @@
  * The same expansion as in the preload: %p is the pid, %e the program's name.
  */
 #include <errno.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,7 +91,9 @@ char *recording_pattern(const char *output, const char *command, bool force)
 	return pattern;
 }
 
-char *recording_path(const char *pattern, pid_t pid, const char *command)
+/* Expands `pattern`; with `program` NULL into a glob(7) pattern in which any
+ * program matches. */
+static char *expand(const char *pattern, pid_t pid, const char *program)
 {
 	char *path = NULL;
 	size_t size;
@@ -99,20 +102,42 @@ char *recording_path(const char *pattern, pid_t pid, const char *command)
 	if (!out)
 		return NULL;
 	for (const char *at = pattern; *at; at++) {
-		if (at[0] == '%' && at[1] == 'p')
+		char kind = at[0] == '%' ? at[1] : '\0';
+
+		if (kind == 'p')
 			fprintf(out, "%ld", (long)pid);
-		else if (at[0] == '%' && at[1] == 'e')
-			fputs(base_name(command), out);
-		else if (at[0] == '%' && at[1] == '%')
+		else if (kind == 'e')
+			fputs(program ? program : "*", out);
+		else if (kind == '%')
 			fputc('%', out);
-		else {
-			fputc(*at, out);
-			continue;
-		}
-		at++;
+		else if (!program && strchr("*?[\\", at[0]))
+			fprintf(out, "\\%c", at[0]);
+		else
+			fputc(at[0], out);
+		if (kind && strchr("pe%", kind))
+			at++;
 	}
 	if (!fclose(out))
 		return path;
 	free(path);
 	return NULL;
+}
+
+char *recording_path(const char *pattern, pid_t pid, const char *program)
+{
+	return expand(pattern, pid, program);
+}
+
+char *recording_find(const char *pattern, pid_t pid)
+{
+	char *wanted = expand(pattern, pid, NULL);
+	char *path = NULL;
+	glob_t found;
+
+	if (wanted && !glob(wanted, 0, NULL, &found)) {
+		path = strdup(found.gl_pathv[0]);
+		globfree(&found);
+	}
+	free(wanted);
+	return path;
 }

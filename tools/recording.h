@@ -21,7 +21,11 @@ bool recording_may_write(const char *output, bool force);
 /* `path` with its percent signs doubled: as a literal part of a pattern. */
 char *recording_escape(const char *path);
 
-/* The trace file of process `pid`: %p and %e expanded; the caller frees. */
-char *recording_path(const char *pattern, pid_t pid, const char *command);
+/* The trace file of process `pid`: %p, %e and %% expanded; the caller frees. */
+char *recording_path(const char *pattern, pid_t pid, const char *program);
+
+/* The same, for a file that exists whatever its program is called: /proc tells
+ * the target what %e is (python3 runs python3.11).  NULL = there is none. */
+char *recording_find(const char *pattern, pid_t pid);
 
 #endif

@@ -16,6 +16,8 @@
 #include "recording.h"
 #include "traces.h"
 
+#define MAX_SUFFIX 1000
+
 bool traces_create(struct traces *traces, const char *keep)
 {
 	const char *parent = getenv("TMPDIR");
@@ -35,7 +37,7 @@ bool traces_create(struct traces *traces, const char *keep)
 	real = realpath(made, NULL);
 	traces->directory = real ? real : made;
 	escaped = recording_escape(traces->directory);
-	if (!escaped || asprintf(&traces->pattern, "%s/%%p.castaway", escaped) < 0)
+	if (!escaped || asprintf(&traces->pattern, "%s/%%e.%%p.castaway", escaped) < 0)
 		traces->pattern = NULL;
 	free(escaped);
 	if (real)
@@ -109,25 +111,58 @@ bool traces_list(struct traces *traces, pid_t pid)
 	return done;
 }
 
+/* The program's name, as the preload put it into the file's name. */
+static char *program_name(const struct traces_file *file)
+{
+	const char *name = strrchr(file->path, '/') + 1;
+	char tail[48];
+	const char *end;
+
+	snprintf(tail, sizeof(tail), ".%ld.castaway", (long)file->pid);
+	end = strstr(name, tail);
+	return end ? strndup(name, (size_t)(end - name)) : strdup(name);
+}
+
+/* Renames without replacing anything: FILE, else FILE.PID, FILE.PID.2 ... as
+ * the preload itself would.  *ret is the name that it got. */
+static int move(const struct traces_file *file, const char *wanted, char **ret)
+{
+	for (unsigned i = 0; i < MAX_SUFFIX; i++) {
+		char *path = NULL;
+		int length = i < 2 ? asprintf(&path, i ? "%s.%ld" : "%s", wanted, (long)file->pid)
+				   : asprintf(&path, "%s.%ld.%u", wanted, (long)file->pid, i);
+
+		if (length < 0)
+			return ENOMEM;
+		*ret = path;
+		if (!renameat2(AT_FDCWD, file->path, AT_FDCWD, path, RENAME_NOREPLACE))
+			return 0;
+		if (errno != EEXIST)
+			return errno;
+		free(path);
+	}
+	*ret = NULL;
+	return EEXIST;
+}
+
 int traces_keep(struct traces *traces, const char *keep)
 {
 	for (size_t i = 0; i < traces->count; i++) {
-		const char *old = traces->files[i].path;
+		char *program = program_name(&traces->files[i]);
+		char *wanted = program ? recording_path(keep, traces->files[i].pid, program) : NULL;
 		char *path = NULL;
-		int status = EXIT_STATUS_OK;
+		int error = wanted ? move(&traces->files[i], wanted, &path) : ENOMEM;
 
-		if (asprintf(&path, i ? "%s.%s" : "%s", keep, strrchr(old, '/') + 1) < 0)
-			return message_usage("out of memory");
-		if (rename(old, path))
-			status = message_errno(path, errno);
-		else if (!i)
-			message_note("the trace is in %s", path);
+		if (!error)
+			message_note("%s is in %s", i ? "the trace of a child" : "the trace", path);
+		else
+			message_errno(path ? path : keep, error);
+		free(program);
+		free(wanted);
 		free(path);
-		if (status)
-			return status;
+		if (error)
+			return EXIT_STATUS_ERROR;
 	}
-	if (traces->count > 1)
-		message_note("the traces of its children are in %s.*", keep);
 	return EXIT_STATUS_OK;
 }
 

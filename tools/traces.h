@@ -31,8 +31,8 @@ bool traces_create(struct traces *traces, const char *keep);
 /* After the target's end: lists what is there, `pid` first, then by start. */
 bool traces_list(struct traces *traces, pid_t pid);
 
-/* Renames the first trace to `keep` and the others to keep.NAME; prints where
- * they are.  Returns the exit status. */
+/* Moves the traces to `keep` (%p and %e expanded; a name that is taken gets the
+ * pid appended) and prints where they are.  Returns the exit status. */
 int traces_keep(struct traces *traces, const char *keep);
 
 /* Removes what is left, and the directory. */
