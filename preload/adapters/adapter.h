@@ -14,8 +14,8 @@ struct adapter {
 	const char *name;
 	/* In the preload's constructor, before main; guard held. */
 	void (*start)(void);
-	/* Just before main, with its arguments.  Guard not held: what a runtime
-	 * allocates while it is made to set itself up is the target's. */
+	/* Just before main, with its arguments (the target may still set itself
+	 * up); guard held. */
 	void (*before_main)(int argc, char **argv);
 	/* The process is about to end (exit entry, _exit, destructor); called with
 	 * the guard held, in the ending thread, at most once per moment.  An

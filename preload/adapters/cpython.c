@@ -166,13 +166,17 @@ static void cpython_before_main(int argc, char **argv)
 {
 	/* PyPreConfig: 40 bytes in 3.11 to 3.13. */
 	long config[64] = {0};
+	unsigned depth = t_guard.depth;
 
 	if (s_setup != SETUP_WAITING || !replaces_allocators(argc, argv) || !is_plain_interpreter())
 		return;
 	if (g_py.PyPreConfig_InitPythonConfig == NULL || g_py.Py_PreInitializeFromBytesArgs == NULL)
 		return;
+	/* What the interpreter allocates here is the target's, and is recorded. */
+	t_guard.depth = 0;
 	g_py.PyPreConfig_InitPythonConfig(config);
 	g_py.Py_PreInitializeFromBytesArgs(config, argc, argv);
+	t_guard.depth = depth;
 	cpython_alloc_install();
 }
 
@@ -183,17 +187,26 @@ static bool was_initialized(void)
 
 /* _exit() inside the interpreter, or the end of a program that embeds it and
  * never finalizes it. */
+static void take_at_end(void)
+{
+	if (cpython_has_lock())
+		take_once();
+	else
+		limits_count(CASTAWAY_LIMIT_NO_SNAPSHOT, 1,
+			     "cpython: the ending thread did not hold the interpreter's lock");
+}
+
 static void cpython_at_exit(enum castaway_end_reason moment)
 {
-	if (s_taken || g_py_layout == NULL || !g_py.Py_IsInitialized())
+	if (s_setup == SETUP_OFF || s_taken || !g_config.snapshot_at_exit || syscall(SYS_getpid) != s_pid)
 		return;
 	if (moment != CASTAWAY_END_EXIT && moment != CASTAWAY_END_UNDER_EXIT)
 		return;
-	if (cpython_has_lock())
-		take_once();
-	else if (syscall(SYS_getpid) == s_pid)
+	if (g_py.Py_IsInitialized())
+		take_at_end();
+	else if (was_initialized() || !cpython_alloc_installed())
 		limits_count(CASTAWAY_LIMIT_NO_SNAPSHOT, 1,
-			     "cpython: the ending thread did not hold the interpreter's lock");
+			     "cpython: it was finalized before its objects could be read");
 }
 
 static void cpython_after_fork(void)
@@ -205,15 +218,23 @@ static void cpython_after_fork(void)
 /* The interpreter gives SIGINT back while it finalizes: all atexit callbacks
  * are through, modules are whole, the lock is held.  Needed where the program
  * dropped our callback (atexit._clear). */
-static void cpython_on_sigaction(int signum)
+static void on_finalization(void)
 {
 	struct guard guard;
 
-	if (__builtin_expect(!was_initialized() || s_taken, 1))
-		return;
 	if (guard_enter(&guard) && !g_py.Py_IsInitialized() && g_py.current_thread_state() != NULL)
 		take_once();
 	guard_leave(&guard);
+}
+
+/* It takes its signals while it initializes, too, after it chose its allocators:
+ * a second chance in programs that embed it.  No other thread of its can run. */
+static void cpython_on_sigaction(int signum)
+{
+	if (was_initialized() && !s_taken)
+		on_finalization();
+	else if (s_setup == SETUP_WAITING && !g_py.Py_IsInitialized())
+		cpython_alloc_install();
 }
 
 const struct adapter adapter_cpython = {

@@ -6,9 +6,9 @@
  * in the thread that ends the process, guard and interpreter lock held; calls
  * nothing that could allocate, count a reference for good, or run Python code.
  *
- * An object's size is tp_basicsize + ob_size items, as sys.getsizeof() gives
- * it for most types, without the collector's header; what containers keep in
- * buffers of their own (list items, dict tables) is not part of it.
+ * An object's size is that of its block without what precedes the object (the
+ * collector's header, the dict pointer).  What containers keep in buffers of
+ * their own (list items, dict tables) is not part of it.
  */
 #include "cpython.h"
 
@@ -16,6 +16,7 @@
 
 #include "../arena.h"
 #include "../emit.h"
+#include "../shadow.h"
 
 #define PERMANENT_GENERATION 3u
 #define EDGES_FIRST          (1u << 16)
@@ -63,14 +64,14 @@ static int collect_edge(struct py_object *target, void *arg)
 	return 0;
 }
 
-static uint64_t object_size(const struct py_object *object)
+/* Not from ob_size: frames and generators have an item size, but no count. */
+static uint64_t object_size(const struct py_object *object, uint32_t block_offset)
 {
-	const struct py_type *type = object->type;
-	uint64_t size = (uint64_t)type->basicsize;
+	struct shadow_block block;
 
-	if (type->itemsize > 0 && py_size(object) < INTPTR_MAX >> 16)
-		size += (uint64_t)type->itemsize * (uint64_t)py_size(object);
-	return size;
+	if (shadow_find((uintptr_t)object - block_offset, &block) && block.size > block_offset)
+		return block.size - block_offset;
+	return (uint64_t)object->type->basicsize;
 }
 
 static bool is_immortal(int64_t refcount)
@@ -97,7 +98,7 @@ static void write_object(struct walk *walk, struct py_object *object, unsigned g
 	if (object->type->traverse != NULL)
 		object->type->traverse(object, collect_edge, walk);
 	cpython_label_edges(info, object, walk->edges, walk->edge_count);
-	record.size = object_size(object);
+	record.size = object_size(object, info->block_offset);
 	record.type = info->name;
 	record.block_offset = info->block_offset;
 	if (generation == PERMANENT_GENERATION)
