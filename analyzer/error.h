@@ -15,9 +15,9 @@ enum error_code {
 	ERROR_NONE = 0,
 	ERROR_IO,          /* the operating system said no; os_error has why */
 	ERROR_EMPTY,       /* a file of no bytes, or no whole chunk in it */
-	ERROR_NOT_A_TRACE, /* the magic or the header hash is wrong */
+	ERROR_NOT_A_TRACE, /* the magic is wrong */
 	ERROR_VERSION,     /* written by a newer castaway, or another architecture */
-	ERROR_DAMAGED,     /* nothing usable is left of it */
+	ERROR_DAMAGED,     /* the header hash is wrong, or nothing usable is left */
 	ERROR_MEMORY,      /* out of memory, or over a bound of this analyzer */
 	ERROR_NOT_FOUND,   /* a named snapshot, object or option value does not exist */
 	ERROR_INPUT,       /* a baseline, suppression or option file is malformed */

@@ -18,8 +18,9 @@ struct replay_block {
 struct replay_link {
 	uint64_t target; /* address */
 	uint32_t field, stack;
-	uint64_t event; /* index of the LINK event */
+	uint64_t event; /* index of the LINK event; 0 for inherited ones */
 	bool weak;
+	uint32_t next, previous; /* replay_links.c's own */
 };
 
 struct replay_object {
@@ -28,7 +29,8 @@ struct replay_object {
 	uint32_t type, stack, birth_pass, thread;
 	uint64_t birth_event, birth_ticks;
 	bool frozen;
-	struct replay_link *links;
+	bool oldest;               /* was frozen once: in generation 2, whatever its birth pass says */
+	struct replay_link *links; /* in no particular order */
 	uint32_t link_count, link_capacity;
 };
 
@@ -51,14 +53,28 @@ const char *replay_misuse_text(enum replay_misuse_kind kind);
 
 struct replay_pass {
 	uint8_t generation;
-	uint64_t examined, promoted, ticks;
+	uint64_t examined, promoted, ticks; /* all 0: a pass that was not recorded */
+};
+
+/* castaway_layout: where objects of a type keep their count. */
+struct replay_layout {
+	uint32_t type; /* string id */
+	uint32_t count_offset, count_width;
+	int64_t count_bias;
 };
 
 struct replay_generations {
 	struct replay_pass *passes;
 	size_t count;
+	uint64_t first; /* number of passes[0]: a fork child counts on from its parent */
 	uint64_t threshold[3];
 	bool enabled;
+	/* For replay_generation_of: which passes reached beyond generation 0, and
+	 * how many before each were full ones. */
+	uint32_t *old_passes;
+	size_t old_count;
+	uint32_t *full_before; /* count + 1 */
+	size_t capacity, old_capacity, full_capacity;
 };
 
 struct replay;
@@ -90,11 +106,13 @@ const struct replay_block *const *replay_blocks(struct replay *replay, size_t *c
 const struct replay_object *const *replay_objects(struct replay *replay, size_t *count, struct error *error);
 const struct replay_misuse *replay_misuses(const struct replay *replay, size_t *count);
 const struct replay_generations *replay_generations(const struct replay *replay, enum castaway_domain domain);
+/* One per type, in no particular order. */
+const struct replay_layout *replay_layouts(const struct replay *replay, size_t *count);
 uint64_t replay_event_count(const struct replay *replay);
 uint64_t replay_now(const struct replay *replay); /* ticks of the last event applied */
 
-/* Generation (0..2) of something born at `birth_pass`, and how many passes
- * examined it since. */
+/* Generation (0..2) of something born at `birth_pass`, and (may be NULL) how
+ * many passes examined it since, and it outlived. */
 unsigned replay_generation_of(const struct replay_generations *g, uint32_t birth_pass, uint32_t *survived);
 
 #endif

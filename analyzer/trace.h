@@ -57,8 +57,9 @@ struct trace_limit {
 
 struct trace_chunk {
 	uint64_t offset; /* of the chunk header in the file */
-	uint32_t stored_size, raw_size, thread, sequence;
+	uint32_t stored_size, raw_size, thread, sequence, payload_hash;
 	uint16_t type, flags;
+	bool damaged; /* found to be so by whoever decoded it; counted in the limits */
 };
 
 struct trace_snapshot {
@@ -98,17 +99,19 @@ struct trace {
 	uint32_t module_count;
 	struct trace_thread *threads;
 	size_t thread_count;
-	struct trace_limit *limits; /* the target's own, then what the reader found (damage, truncation) */
+	struct trace_limit *limits; /* the target's own, and what the reader found (damage, truncation) */
 	size_t limit_count;
 	struct trace_snapshot *snapshots;
 	size_t snapshot_count;
-	struct trace_chunk *chunks; /* every intact chunk, in file order */
+	struct trace_chunk *chunks; /* every chunk whose hashes are right, in file order */
 	size_t chunk_count;
 
 	bool has_end;
 	enum castaway_end_reason end_reason;
 	uint64_t end_ticks, end_events, end_dropped;
 	bool complete; /* has an END that is not VANISHED, and no damage */
+
+	struct trace_internal *internal; /* the reader's own (trace_internal.h) */
 };
 
 /* Opens and reads the tables.  A truncated or damaged trace opens as far as it
@@ -119,7 +122,7 @@ enum error_code trace_open_file(const char *path, struct trace **ret, struct err
 void trace_free(struct trace *trace);
 
 /* Reads and decompresses one chunk into *buffer (grown with realloc; the
- * caller frees it).  Checks both hashes. */
+ * caller frees it).  ERROR_DAMAGED when it does not hash or decode. */
 enum error_code trace_read_chunk(const struct trace *trace, const struct trace_chunk *chunk, uint8_t **buffer,
 				 size_t *capacity, size_t *size, struct error *error);
 
@@ -129,9 +132,14 @@ const char *trace_text(const struct trace *trace, uint32_t string);
 /* Nanoseconds since the start of the trace. */
 uint64_t trace_time_ns(const struct trace *trace, uint64_t ticks);
 
-/* Adds to (or creates) a limit. */
+/* Adds to (or creates) a limit; set: replaces its count. */
 enum error_code trace_add_limit(struct trace *trace, enum castaway_limit limit, uint64_t count,
 				const char *detail);
+enum error_code trace_set_limit(struct trace *trace, uint32_t limit, uint64_t count, const char *detail);
+
+/* `chunk` (of trace->chunks) is not what FORMAT.md says.  Counts each chunk once, however often it is
+ * read. */
+enum error_code trace_mark_damaged(struct trace *trace, struct trace_chunk *chunk);
 
 /* Report code and message of a limit number ("unknown" for unknown ones). */
 const char *trace_limit_code(uint32_t limit);
