@@ -58,13 +58,14 @@ static void new_line(const struct jsontext *json)
 static void begin_value(struct jsontext *json, const char *key)
 {
 	uint64_t bit = UINT64_C(1) << (json->depth < MAX_DEPTH ? json->depth : MAX_DEPTH);
+	bool follows = json->filled & bit;
 
-	if (json->filled & bit)
+	if (follows)
 		putc(',', json->out);
 	json->filled |= bit;
 	if (json->depth > 0 && !is_flat(json))
 		new_line(json);
-	else if (json->depth > 0 && key != NULL)
+	else if (follows && key != NULL)
 		putc(' ', json->out);
 	if (key != NULL) {
 		put_escaped(json->out, key);

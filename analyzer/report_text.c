@@ -128,8 +128,11 @@ static void write_scope(struct report_text *report)
 
 	line(report, "Seen",
 	     report_text_format(
-		     "%" PRIu64 " objects with %" PRIu64 " references; %" PRIu64 " live blocks, %s",
-		     summary->objects, summary->edges, summary->blocks, textout_size(summary->bytes, bytes)));
+		     "%" PRIu64 " objects with %" PRIu64 " references; %" PRIu64 " live blocks, %s%s",
+		     summary->objects, summary->edges, summary->blocks, textout_size(summary->bytes, bytes),
+		     summary->objects > 0 ? ""
+					  : " (nothing is known to be reference-counted: no annotated "
+					    "object, no runtime that castaway can read)"));
 }
 
 /* ---- tables after the findings -------------------------------------------- */
@@ -206,7 +209,7 @@ static void write_runtimes(struct report_text *report)
 		if (any_generation(row->generation))
 			write_generations(report, row->generation);
 	}
-	if (any_generation(analysis->generations)) {
+	if (analysis->runtime_count != 1 && any_generation(analysis->generations)) {
 		textout_put(&report->out, "  all together\n");
 		write_generations(report, analysis->generations);
 	}

@@ -11,6 +11,7 @@
 
 #define MAX_MEMBERS 8u /* rows of the table */
 #define MAX_STEPS   12u
+#define MAX_TAKEN   6u
 #define MAX_TYPES   5u
 #define INDENT      5
 
@@ -153,7 +154,7 @@ static void write_acquired(struct report_text *report, const struct report_step 
 	const struct graph *graph = report->model.analysis->graph;
 	bool header = false;
 
-	for (size_t i = 0; i < count && i < MAX_STEPS; i++) {
+	for (size_t i = 0; i < count && i < MAX_TAKEN; i++) {
 		const struct graph_edge *edge = &graph->edge[steps[i].edge];
 		const char *field = report_model_field(&report->model, edge);
 		char *place = report_text_place(report, report_model_edge_stack(edge));

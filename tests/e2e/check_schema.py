@@ -39,7 +39,8 @@ def main(arguments):
         schema = json.load(file)
     jsonschema.validators.validator_for(schema).check_schema(schema)
     found = [p for path in arguments[1:] for p in problems(schema, path)]
-    print("\n".join(found))
+    for problem in found:
+        print(problem)
     return 1 if found else 0
 
 
