@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Passes, thresholds, promotion.  Runs in the target's threads, under the
+ * guard.  A domain's numbers change under its bounded lock; the events go out
+ * after it is released, because emitting may wait for the writer.
+ */
+#include "generation.h"
+
+#include "emit.h"
+#include "spin.h"
+
+struct domain {
+	struct spin lock;
+	uint32_t passes;   /* finished so far = number of the next one */
+	uint32_t old_pass; /* one more than the number of the last pass of generation >= 1 */
+	uint64_t count[GENERATION_COUNT];
+	uint64_t live[GENERATION_COUNT];
+	uint64_t long_lived_pending, long_lived_total;
+	uint64_t serial;                       /* of the youngest object */
+	uint64_t frozen_until, unfrozen_until; /* serials up to here are permanent, or old */
+	uint64_t frozen;
+	struct generation_stats stats[GENERATION_COUNT]; /* without live */
+};
+
+struct pass {
+	bool ran;
+	uint64_t values[5]; /* of the PASS event */
+};
+
+static struct domain s_domains[CASTAWAY_DOMAIN_COUNT];
+static uint64_t s_thresholds[GENERATION_COUNT] = {700, 10, 10};
+static bool s_enabled = true;
+
+/* All of these are read without the lock too. */
+#define READ(what)         __atomic_load_n(&(what), __ATOMIC_RELAXED)
+#define WRITE(what, value) __atomic_store_n(&(what), (value), __ATOMIC_RELAXED)
+
+static void subtract(uint64_t *from, uint64_t amount)
+{
+	WRITE(*from, *from > amount ? *from - amount : 0);
+}
+
+void generation_init(const uint64_t thresholds[3])
+{
+	for (unsigned i = 0; i < GENERATION_COUNT; i++)
+		WRITE(s_thresholds[i], thresholds[i]);
+}
+
+uint32_t generation_birth(enum castaway_domain domain)
+{
+	return __atomic_load_n(&s_domains[domain].passes, __ATOMIC_ACQUIRE);
+}
+
+unsigned generation_of(enum castaway_domain domain, uint32_t birth_pass)
+{
+	const struct domain *d = &s_domains[domain];
+
+	if (birth_pass >= READ(d->passes))
+		return 0;
+	return birth_pass < READ(d->old_pass) ? 2 : 1;
+}
+
+/* What it examined goes to the next generation; the oldest stays. */
+static void pass_run(struct domain *d, unsigned generation, struct pass *pass)
+{
+	unsigned to = generation + 1 < GENERATION_COUNT ? generation + 1 : generation;
+	uint64_t examined = 0, promoted;
+
+	for (unsigned i = 0; i <= generation; i++) {
+		examined += d->live[i];
+		WRITE(d->count[i], 0);
+	}
+	promoted = to == generation ? examined - d->live[to] : examined;
+	for (unsigned i = 0; i <= generation; i++)
+		WRITE(d->live[i], 0);
+	WRITE(d->live[to], d->live[to] + examined);
+	if (generation + 1 < GENERATION_COUNT)
+		WRITE(d->count[to], d->count[to] + 1);
+	if (generation == GENERATION_COUNT - 2)
+		d->long_lived_pending += examined;
+	if (generation == GENERATION_COUNT - 1) {
+		d->long_lived_pending = 0;
+		d->long_lived_total = examined;
+	}
+	WRITE(d->stats[generation].collections, d->stats[generation].collections + 1);
+	WRITE(d->stats[generation].examined, d->stats[generation].examined + examined);
+	WRITE(d->stats[generation].promoted, d->stats[generation].promoted + promoted);
+	*pass = (struct pass){
+		.ran = true,
+		.values = {(uint64_t)(d - s_domains), d->passes, generation, examined, promoted},
+	};
+	if (generation > 0)
+		WRITE(d->old_pass, d->passes + 1);
+	__atomic_store_n(&d->passes, d->passes + 1, __ATOMIC_RELEASE);
+}
+
+/* The oldest generation whose threshold is passed, as gc_collect_generations()
+ * looks for it; a full pass also waits for enough that is new among the old. */
+static void pass_when_due(struct domain *d, struct pass *pass)
+{
+	pass->ran = false;
+	if (!READ(s_enabled) || !READ(s_thresholds[0]) || d->count[0] <= READ(s_thresholds[0]))
+		return;
+	for (unsigned i = GENERATION_COUNT; i-- > 0;) {
+		if (d->count[i] <= READ(s_thresholds[i]))
+			continue;
+		if (i == GENERATION_COUNT - 1 && d->long_lived_pending < d->long_lived_total / 4)
+			continue;
+		pass_run(d, i, pass);
+		return;
+	}
+}
+
+static void pass_emit(struct thread *thread, const struct pass *pass)
+{
+	if (pass->ran)
+		emit_event(thread, CASTAWAY_EVENT_PASS, pass->values);
+}
+
+/* Which of the blocks died is not known here: the young ones first. */
+static void blocks_died(struct domain *d, uint64_t deaths)
+{
+	subtract(&d->count[0], deaths);
+	for (unsigned i = 0; i < GENERATION_COUNT; i++) {
+		uint64_t here = deaths < d->live[i] ? deaths : d->live[i];
+
+		WRITE(d->live[i], d->live[i] - here);
+		deaths -= here;
+	}
+}
+
+bool generation_count(struct thread *thread, enum castaway_domain domain, int64_t births)
+{
+	struct domain *d = &s_domains[domain];
+	struct pass pass = {.ran = false};
+
+	if (!spin_try(&d->lock))
+		return false;
+	if (births < 0) {
+		blocks_died(d, (uint64_t)-births);
+	} else {
+		WRITE(d->count[0], d->count[0] + (uint64_t)births);
+		pass_when_due(d, &pass);
+		WRITE(d->live[0], d->live[0] + (uint64_t)births);
+	}
+	spin_unlock(&d->lock);
+	pass_emit(thread, &pass);
+	return true;
+}
+
+/* Objects: a birth or death that cannot get the lock in time counts all the
+ * same; then the totals may be off by a few, the stamps never are. */
+static void objects_lock(bool *locked)
+{
+	*locked = spin_lock(&s_domains[CASTAWAY_DOMAIN_OBJECTS].lock);
+}
+
+static void objects_unlock(bool locked)
+{
+	if (locked)
+		spin_unlock(&s_domains[CASTAWAY_DOMAIN_OBJECTS].lock);
+}
+
+void generation_object_born(struct thread *thread, struct generation_stamp *ret)
+{
+	struct domain *d = &s_domains[CASTAWAY_DOMAIN_OBJECTS];
+	struct pass pass = {.ran = false};
+	bool locked;
+
+	objects_lock(&locked);
+	WRITE(d->count[0], d->count[0] + 1);
+	if (locked)
+		pass_when_due(d, &pass);
+	ret->serial = __atomic_add_fetch(&d->serial, 1, __ATOMIC_RELAXED);
+	ret->pass = d->passes;
+	WRITE(d->live[0], d->live[0] + 1);
+	objects_unlock(locked);
+	pass_emit(thread, &pass);
+}
+
+unsigned generation_of_object(const struct generation_stamp *stamp)
+{
+	const struct domain *d = &s_domains[CASTAWAY_DOMAIN_OBJECTS];
+
+	if (stamp->serial <= READ(d->frozen_until))
+		return GENERATION_PERMANENT;
+	if (stamp->serial <= READ(d->unfrozen_until))
+		return GENERATION_COUNT - 1;
+	return generation_of(CASTAWAY_DOMAIN_OBJECTS, stamp->pass);
+}
+
+void generation_object_died(struct thread *thread, const struct generation_stamp *stamp)
+{
+	struct domain *d = &s_domains[CASTAWAY_DOMAIN_OBJECTS];
+	unsigned generation;
+	bool locked;
+
+	objects_lock(&locked);
+	generation = generation_of_object(stamp);
+	subtract(generation == GENERATION_PERMANENT ? &d->frozen : &d->live[generation], 1);
+	subtract(&d->count[0], 1);
+	objects_unlock(locked);
+}
+
+static void emit_control(struct thread *thread, enum castaway_gc_control control, const uint64_t *arguments)
+{
+	const uint64_t none[3] = {0, 0, 0};
+
+	if (!arguments)
+		arguments = none;
+	emit_event(thread, CASTAWAY_EVENT_GC_CONTROL,
+		   (const uint64_t[]){(uint64_t)control, arguments[0], arguments[1], arguments[2]});
+}
+
+void generation_set_enabled(struct thread *thread, bool enabled)
+{
+	WRITE(s_enabled, enabled);
+	emit_control(thread, enabled ? CASTAWAY_GC_ENABLE : CASTAWAY_GC_DISABLE, NULL);
+}
+
+bool generation_is_enabled(void)
+{
+	return READ(s_enabled);
+}
+
+void generation_get_counts(uint64_t counts[3])
+{
+	for (unsigned i = 0; i < GENERATION_COUNT; i++)
+		counts[i] = READ(s_domains[CASTAWAY_DOMAIN_OBJECTS].count[i]);
+}
+
+void generation_get_thresholds(uint64_t thresholds[3])
+{
+	for (unsigned i = 0; i < GENERATION_COUNT; i++)
+		thresholds[i] = READ(s_thresholds[i]);
+}
+
+void generation_set_thresholds(struct thread *thread, const uint64_t thresholds[3])
+{
+	for (unsigned i = 0; i < GENERATION_COUNT; i++)
+		WRITE(s_thresholds[i], thresholds[i]);
+	emit_control(thread, CASTAWAY_GC_THRESHOLD, thresholds);
+}
+
+void generation_get_stats(struct generation_stats stats[3])
+{
+	const struct domain *d = &s_domains[CASTAWAY_DOMAIN_OBJECTS];
+
+	for (unsigned i = 0; i < GENERATION_COUNT; i++) {
+		stats[i].collections = READ(d->stats[i].collections);
+		stats[i].examined = READ(d->stats[i].examined);
+		stats[i].promoted = READ(d->stats[i].promoted);
+		stats[i].live = READ(d->live[i]);
+	}
+}
+
+void generation_freeze(struct thread *thread)
+{
+	struct domain *d = &s_domains[CASTAWAY_DOMAIN_OBJECTS];
+	bool locked;
+
+	objects_lock(&locked);
+	for (unsigned i = 0; i < GENERATION_COUNT; i++) {
+		WRITE(d->frozen, d->frozen + d->live[i]);
+		WRITE(d->live[i], 0);
+		WRITE(d->count[i], 0);
+	}
+	WRITE(d->frozen_until, d->serial);
+	objects_unlock(locked);
+	emit_control(thread, CASTAWAY_GC_FREEZE, NULL);
+}
+
+void generation_unfreeze(struct thread *thread)
+{
+	struct domain *d = &s_domains[CASTAWAY_DOMAIN_OBJECTS];
+	bool locked;
+
+	objects_lock(&locked);
+	WRITE(d->live[GENERATION_COUNT - 1], d->live[GENERATION_COUNT - 1] + d->frozen);
+	WRITE(d->frozen, 0);
+	if (d->frozen_until) {
+		WRITE(d->unfrozen_until, d->frozen_until);
+		WRITE(d->frozen_until, 0);
+	}
+	objects_unlock(locked);
+	emit_control(thread, CASTAWAY_GC_UNFREEZE, NULL);
+}
+
+uint64_t generation_frozen_count(void)
+{
+	return READ(s_domains[CASTAWAY_DOMAIN_OBJECTS].frozen);
+}

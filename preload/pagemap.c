@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The slow paths of the page map: making a level, and walking in order.  Runs
+ * in the target's threads under the guard; memory comes from the arena only.
+ */
+#include "pagemap.h"
+
+#include <stddef.h>
+
+#include "arena.h"
+
+#define LEAF_SHIFT (PAGEMAP_GRANULE_BITS + PAGEMAP_LEAF_BITS)
+#define MID_SHIFT  (LEAF_SHIFT + PAGEMAP_MID_BITS)
+#define LEAF_SLOTS (1u << PAGEMAP_LEAF_BITS)
+#define MID_SLOTS  (1u << PAGEMAP_MID_BITS)
+
+/* Two threads may make the same level at once; the loser gives its pages back. */
+static void *pagemap_make(void **where, size_t size)
+{
+	void *known = __atomic_load_n(where, __ATOMIC_ACQUIRE);
+	void *fresh;
+
+	if (known)
+		return known;
+	fresh = arena_map(size);
+	if (!fresh)
+		return NULL;
+	if (__atomic_compare_exchange_n(where, &known, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return fresh;
+	arena_unmap(fresh, size);
+	return known;
+}
+
+uint32_t *pagemap_slot(struct pagemap *map, uintptr_t address)
+{
+	struct pagemap_mid *mid;
+	uint32_t *slot = pagemap_peek(map, address);
+
+	if (slot || address >> PAGEMAP_ADDRESS_BITS)
+		return slot;
+	mid = pagemap_make((void **)&map->top[address >> MID_SHIFT], sizeof(*mid));
+	if (!mid)
+		return NULL;
+	if (!pagemap_make((void **)&mid->leaves[(address >> LEAF_SHIFT) & (MID_SLOTS - 1)],
+			  sizeof(struct pagemap_leaf)))
+		return NULL;
+	return pagemap_peek(map, address);
+}
+
+/* The first used slot of a leaf at or after `slot`, LEAF_SLOTS when none: reads
+ * four slots at a time, since most are empty. */
+static size_t leaf_next(const struct pagemap_leaf *leaf, size_t slot, uint32_t *value)
+{
+	while (slot < LEAF_SLOTS) {
+		if (slot % 4 == 0) {
+			const uint64_t *pairs = (const uint64_t *)(const void *)&leaf->slots[slot];
+
+			if (!(__atomic_load_n(&pairs[0], __ATOMIC_RELAXED) |
+			      __atomic_load_n(&pairs[1], __ATOMIC_RELAXED))) {
+				slot += 4;
+				continue;
+			}
+		}
+		*value = __atomic_load_n(&leaf->slots[slot], __ATOMIC_ACQUIRE);
+		if (*value)
+			return slot;
+		slot++;
+	}
+	return LEAF_SLOTS;
+}
+
+/* The start of the next level-sized stretch of the address space. */
+static uintptr_t next_multiple(uintptr_t address, unsigned shift)
+{
+	return ((address >> shift) + 1) << shift;
+}
+
+bool pagemap_next(struct pagemap *map, uintptr_t *address, uintptr_t end, uint32_t *value)
+{
+	uintptr_t at = *address;
+
+	if (end > (uintptr_t)1 << PAGEMAP_ADDRESS_BITS)
+		end = (uintptr_t)1 << PAGEMAP_ADDRESS_BITS;
+	while (at < end) {
+		struct pagemap_mid *mid = __atomic_load_n(&map->top[at >> MID_SHIFT], __ATOMIC_ACQUIRE);
+		struct pagemap_leaf *leaf;
+		size_t slot;
+
+		if (!mid) {
+			at = next_multiple(at, MID_SHIFT);
+			continue;
+		}
+		leaf = __atomic_load_n(&mid->leaves[(at >> LEAF_SHIFT) & (MID_SLOTS - 1)], __ATOMIC_ACQUIRE);
+		if (!leaf) {
+			at = next_multiple(at, LEAF_SHIFT);
+			continue;
+		}
+		slot = leaf_next(leaf, (at >> PAGEMAP_GRANULE_BITS) & (LEAF_SLOTS - 1), value);
+		if (slot < LEAF_SLOTS) {
+			at = (at >> LEAF_SHIFT << LEAF_SHIFT) + ((uintptr_t)slot << PAGEMAP_GRANULE_BITS);
+			if (at >= end)
+				return false;
+			*address = at;
+			return true;
+		}
+		at = next_multiple(at, LEAF_SHIFT);
+	}
+	return false;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Fixed-size records by 32-bit index, 0 = none.  A record's memory is never
+ * given back, so an index that is stale by a race still points at a record.
+ * Lock-free; records of a dead thread's free list are lost to a fork child,
+ * nothing else is.
+ */
+#ifndef POOL_H
+#define POOL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define POOL_SEGMENT_BITS 16
+#define POOL_SEGMENTS     16384u
+
+struct pool {
+	uint32_t record_size; /* >= 8, a multiple of 8 */
+	uint32_t used;        /* records ever handed out; index 0 is not one */
+	uint64_t batches;     /* tag << 32 | index of the first record of the first free batch */
+	uint8_t *segments[POOL_SEGMENTS];
+};
+
+#define POOL_INIT(type)                                \
+	{                                              \
+		.record_size = (uint32_t)sizeof(type), \
+	}
+
+/* A free list that only one thread uses. */
+struct pool_cache {
+	uint32_t *head, *count;
+};
+
+/* Index of a record with unspecified contents, 0 without memory.  `cache` may
+ * be NULL: then every call goes to the shared list. */
+uint32_t pool_take(struct pool *pool, const struct pool_cache *cache);
+void pool_give(struct pool *pool, const struct pool_cache *cache, uint32_t index);
+
+/* Only for an index that pool_take returned. */
+static inline void *pool_at(struct pool *pool, uint32_t index)
+{
+	uint8_t *segment = __atomic_load_n(&pool->segments[index >> POOL_SEGMENT_BITS], __ATOMIC_ACQUIRE);
+
+	return segment + (size_t)(index & ((1u << POOL_SEGMENT_BITS) - 1)) * pool->record_size;
+}
+
+#endif

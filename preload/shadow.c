@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The live blocks.  Runs in the target's threads, in every allocation hook,
+ * under the guard; takes no lock, so a fork child finds everything usable.
+ */
+#include "shadow.h"
+
+#include "emit.h"
+#include "generation.h"
+#include "object.h"
+#include "pagemap.h"
+#include "pool.h"
+
+#define SIZE_BITS 48
+#define SIZE_MAX_ ((UINT64_C(1) << SIZE_BITS) - 1)
+
+/* Births and deaths reach the shared counter of the generations this many at a
+ * time, lest all threads write to one cache line at every allocation. */
+#define BIRTHS_BATCH 64
+
+struct block {
+	uint64_t size_runtime; /* size, runtime << SIZE_BITS */
+	uint32_t birth;
+	uint32_t stack;
+};
+_Static_assert(sizeof(struct block) == 16, "four records share a cache line");
+
+/* A granule can hold two blocks of allocators that align to 8 only: those whose
+ * address has bit 3 have a map of their own, which others never touch. */
+static struct pagemap s_maps[2];
+static struct pool s_blocks = POOL_INIT(struct block);
+static int64_t s_count; /* without the threads' unadded births */
+
+static struct pagemap *map_of(uintptr_t address)
+{
+	return &s_maps[address >> 3 & 1];
+}
+
+static void count(struct thread *thread, int64_t births)
+{
+	int64_t pending;
+
+	thread->births += births;
+	if (thread->births < BIRTHS_BATCH && thread->births > -BIRTHS_BATCH)
+		return;
+	/* Zero first: shadow_count() must not see these twice. */
+	pending = thread->births;
+	thread->births = 0;
+	if (generation_count(thread, CASTAWAY_DOMAIN_BLOCKS, pending))
+		__atomic_add_fetch(&s_count, pending, __ATOMIC_RELAXED);
+	else
+		thread->births = pending;
+}
+
+static void store(struct thread *thread, const struct shadow_block *new)
+{
+	struct pool_cache cache = {&thread->block_free, &thread->block_free_count};
+	uint32_t *slot = pagemap_slot(map_of(new->address), new->address);
+	uint32_t index = slot ? pool_take(&s_blocks, &cache) : 0;
+	uint64_t size = new->size < SIZE_MAX_ ? new->size : SIZE_MAX_;
+	struct block *block;
+	uint32_t former;
+
+	if (!index) {
+		limits_count(CASTAWAY_LIMIT_MEMORY, 1, NULL);
+		return;
+	}
+	block = pool_at(&s_blocks, index);
+	block->size_runtime = size | (uint64_t) new->runtime << SIZE_BITS;
+	block->birth = new->birth_pass;
+	block->stack = new->stack;
+	former = __atomic_exchange_n(slot, index, __ATOMIC_ACQ_REL);
+	/* The end of an older block here was missed; it ends now. */
+	if (former) {
+		pool_give(&s_blocks, &cache, former);
+		count(thread, -1);
+	}
+}
+
+void shadow_insert(struct thread *thread, uintptr_t address, uint64_t size, uint32_t stack, uint8_t runtime)
+{
+	struct shadow_block block = {address, size, stack, 0, runtime};
+
+	if (address & 7) {
+		limits_count(CASTAWAY_LIMIT_UNALIGNED, 1, NULL);
+		return;
+	}
+	/* As in CPython, the newborn that starts a pass is not part of it. */
+	count(thread, 1);
+	block.birth_pass = generation_birth(CASTAWAY_DOMAIN_BLOCKS);
+	store(thread, &block);
+}
+
+void shadow_restore(struct thread *thread, const struct shadow_block *former)
+{
+	count(thread, 1);
+	store(thread, former);
+}
+
+static void describe(uintptr_t address, const struct block *block, struct shadow_block *ret)
+{
+	ret->address = address;
+	ret->size = block->size_runtime & SIZE_MAX_;
+	ret->runtime = (uint8_t)(block->size_runtime >> SIZE_BITS);
+	ret->stack = block->stack;
+	ret->birth_pass = block->birth;
+}
+
+bool shadow_remove(struct thread *thread, uintptr_t address, struct shadow_block *former)
+{
+	struct pool_cache cache = {&thread->block_free, &thread->block_free_count};
+	struct shadow_block dead;
+	uint32_t index;
+
+	if (address & 7)
+		return false;
+	index = pagemap_take(map_of(address), address);
+	if (!index)
+		return false;
+	describe(address, pool_at(&s_blocks, index), &dead);
+	pool_give(&s_blocks, &cache, index);
+	count(thread, -1);
+	if (object_count())
+		object_block_freed(thread, address, dead.size);
+	if (former)
+		*former = dead;
+	return true;
+}
+
+/* The record may be freed and used again while it is read; then the slot no
+ * longer holds the index, or holds it for a block of the same address. */
+static bool find(uintptr_t address, struct shadow_block *ret)
+{
+	uint32_t index = pagemap_get(map_of(address), address);
+
+	while (index) {
+		uint32_t again;
+
+		describe(address, pool_at(&s_blocks, index), ret);
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		again = pagemap_get(map_of(address), address);
+		if (again == index)
+			return true;
+		index = again;
+	}
+	return false;
+}
+
+bool shadow_find(uintptr_t address, struct shadow_block *ret)
+{
+	return !(address & 7) && find(address, ret);
+}
+
+void shadow_for_each(bool (*visit)(const struct shadow_block *block, void *arg), void *arg)
+{
+	uintptr_t at[2] = {0, 0};
+	uint32_t slot;
+	bool more[2];
+
+	for (unsigned i = 0; i < 2; i++)
+		more[i] = pagemap_next(&s_maps[i], &at[i], UINTPTR_MAX, &slot);
+	while (more[0] || more[1]) {
+		/* In one granule the block without bit 3 comes first. */
+		unsigned i = !more[0] || (more[1] && at[1] < at[0]);
+		struct shadow_block block;
+
+		if (find(at[i] + 8 * i, &block) && !visit(&block, arg))
+			return;
+		at[i] += 1u << PAGEMAP_GRANULE_BITS;
+		more[i] = pagemap_next(&s_maps[i], &at[i], UINTPTR_MAX, &slot);
+	}
+}
+
+uint64_t shadow_count(void)
+{
+	int64_t total = __atomic_load_n(&s_count, __ATOMIC_RELAXED);
+
+	for (struct thread *thread = thread_first(); thread; thread = thread->next)
+		total += __atomic_load_n(&thread->births, __ATOMIC_RELAXED);
+	return total > 0 ? (uint64_t)total : 0;
+}

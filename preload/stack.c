@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From a hook's entry to one stack number.  Runs in the target's threads, under
+ * the guard, at nearly every event: the frames that the thread's previous stack
+ * had too, counted from the bottom, are not looked up again.
+ */
+#include "stack.h"
+
+#include <string.h>
+
+#include "arena.h"
+#include "config.h"
+#include "emit.h"
+#include "modules.h"
+#include "unwind.h"
+
+struct stack_cache {
+	struct unwind_thread unwind; /* first: the walker finds its part through thread->unwind */
+	uint32_t epoch;              /* of the modules at the last stack */
+	size_t count;
+	uintptr_t *pcs, *former; /* innermost first; room for s_depth + 1 each */
+	uint32_t *nodes;         /* of the last stack, outermost first */
+};
+
+static const struct stack_walker *s_walker = &unwind_libunwind;
+static size_t s_depth;
+
+static struct stack_cache *cache_of(struct thread *thread)
+{
+	size_t room = s_depth + 1;
+	size_t size = sizeof(struct stack_cache) + room * (2 * sizeof(uintptr_t) + sizeof(uint32_t));
+	struct stack_cache *cache = thread->unwind;
+
+	if (cache)
+		return cache;
+	cache = arena_map(size);
+	if (!cache)
+		return NULL;
+	cache->pcs = (uintptr_t *)(cache + 1);
+	cache->former = cache->pcs + room;
+	cache->nodes = (uint32_t *)(cache->former + room);
+	thread->unwind = cache;
+	return cache;
+}
+
+/* How many frames at the bottom are those of the former stack. */
+static size_t common_bottom(const struct stack_cache *cache, size_t count)
+{
+	size_t least = count < cache->count ? count : cache->count;
+	size_t same = 0;
+
+	while (same < least && cache->pcs[count - 1 - same] == cache->former[cache->count - 1 - same])
+		same++;
+	return same;
+}
+
+static uint32_t intern(struct stack_cache *cache, size_t count)
+{
+	uint32_t epoch = modules_epoch();
+	size_t done = epoch == cache->epoch ? common_bottom(cache, count) : 0;
+	uint32_t node = done ? cache->nodes[done - 1] : 0;
+	uintptr_t *swap = cache->former;
+
+	for (; done < count; done++) {
+		uint32_t next = stack_tree_native(node, cache->pcs[count - 1 - done]);
+
+		/* Without memory: what is there so far, and nothing to build on. */
+		if (!next) {
+			cache->count = 0;
+			return node;
+		}
+		node = next;
+		cache->nodes[done] = node;
+	}
+	cache->former = cache->pcs;
+	cache->pcs = swap;
+	cache->count = count;
+	cache->epoch = epoch;
+	return node;
+}
+
+uint32_t stack_capture(struct thread *thread, const struct stack_start *start)
+{
+	struct stack_cache *cache;
+	size_t count = 0;
+	uint32_t node;
+
+	if (s_depth == 0)
+		return 0;
+	cache = cache_of(thread);
+	if (cache)
+		count = s_walker->walk(thread, start, cache->pcs, s_depth + 1);
+	if (count == 0) {
+		limits_count(CASTAWAY_LIMIT_NO_STACKS, 1, NULL);
+		return 0;
+	}
+	if (count > s_depth) {
+		count = s_depth;
+		limits_count(CASTAWAY_LIMIT_STACK_DEPTH, 1, NULL);
+	}
+	node = intern(cache, count);
+	if (!node)
+		limits_count(CASTAWAY_LIMIT_NO_STACKS, 1, NULL);
+	return node;
+}
+
+void stack_init(void)
+{
+	struct thread *thread = thread_self();
+
+	s_depth = g_config.depth < CASTAWAY_MAX_STACK_DEPTH ? g_config.depth : CASTAWAY_MAX_STACK_DEPTH;
+	modules_refresh();
+	/* The cache first: the unwinder notes there what it must forget one day. */
+	if (s_depth && thread && cache_of(thread))
+		unwind_init();
+}
