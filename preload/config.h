@@ -23,7 +23,7 @@
 	X(BOOL, "compress", compress, 1, "compress the trace (yes|no)")                                    \
 	X(BOOL, "snapshot-at-exit", snapshot_at_exit, 1, "read the runtimes' objects at the end (yes|no)") \
 	X(BOOL, "python", python, 1, "trace CPython objects (yes|no)")                                     \
-	X(UINT, "python-depth", python_depth, 1,                                                          \
+	X(UINT, "python-depth", python_depth, 1,                                                           \
 	  "Python frames per allocation at most; 0 takes native stacks instead")                           \
 	X(UINT, "threshold0", threshold0, 700, "births minus deaths that start a pass of generation 0")    \
 	X(UINT, "threshold1", threshold1, 10, "passes of generation 0 that start one of generation 1")     \
@@ -47,6 +47,8 @@ extern struct config g_config;
 void config_read(char **environment);
 /* Expands the output name again for a new pid. */
 void config_expand_output(void);
+/* Takes our library out of LD_PRELOAD, in place, for programs run from here. */
+void config_stop_following(char **environment, const char *library);
 #endif
 
 #endif

@@ -13,6 +13,10 @@ struct snapshot {
 	uint64_t last_address;  /* decoder state of the section */
 	uint64_t blocks, objects, edges;
 	bool failed;
+	enum castaway_snapshot_reason reason;
+	enum castaway_snapshot_method method;
+	const char *name; /* must live until snapshot_end() */
+	uint64_t ticks, start_ns;
 };
 
 /* Events before this are in the trace before the snapshot's time. */
@@ -47,5 +51,11 @@ void snapshot_runtime(struct snapshot *snapshot, enum castaway_runtime runtime, 
 		      const struct snapshot_generation *generations, size_t count, uint64_t frozen);
 
 void snapshot_end(struct snapshot *snapshot);
+
+/* Where nothing took a snapshot at the exit moment: an empty one, so that a
+ * reader knows where the program's own teardown begins. */
+void snapshot_mark_exit(void);
+
+void snapshot_after_fork(void);
 
 #endif

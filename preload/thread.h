@@ -16,15 +16,26 @@
 
 struct buffer; /* writer.h */
 
+/* Of thread.finished: a dead state is claimed, checked, and reused or put back. */
+enum thread_life { THREAD_LIVES, THREAD_FINISHED, THREAD_CLAIMED };
+
 struct thread {
 	struct thread *next; /* list of all, never unlinked */
 	uint32_t number;     /* trace's thread number, from 1, new for each owner */
 	int32_t kernel_tid;
 	uint32_t in_unwind; /* 1 while libunwind may hold its locks: fork waits for that */
-	uint32_t finished;  /* 1 after the key destructor */
+	uint32_t finished;  /* enum thread_life; after the key destructor */
+
+	/* For the THREADS table: written by the owner, then `announced` is set to
+	 * the number by the writer. */
+	uint64_t start_ticks;
+	char name[16];
+	uint32_t announced;
+	uint32_t rounds; /* of the key destructor */
 
 	/* emit.c */
 	struct buffer *buffer;
+	uint32_t limit;      /* the buffer is handed over when it holds more */
 	uint64_t last_ticks; /* decoder state of the current buffer */
 	uint64_t last_block, last_object;
 	uint64_t events, dropped;
@@ -49,6 +60,12 @@ static inline struct thread *thread_self(void)
 
 struct thread *thread_first(void); /* the list; follow ->next */
 void thread_init(void);
+
+/* Around fork(), in the forking thread: while it is set, stack_capture() must
+ * return 0, and prepare waits (bounded) until no thread is in_unwind. */
+extern uint32_t g_thread_fork_pending;
+void thread_fork_prepare(void);
+void thread_fork_release(void);
 /* In a fork child: the calling thread is the only one left. */
 void thread_after_fork(void);
 

@@ -28,17 +28,17 @@
  * in parts (the helper writes [flushed, filled) while the thread appends);
  * section buffers (snapshots) are written once, whole. */
 struct buffer {
-	struct buffer *next;
 	uint64_t serial;
 	uint64_t base_ticks;
 	uint32_t thread;
 	uint16_t chunk_type;
 	uint32_t capacity;
 	uint32_t filled;  /* release-stored by the owner after each whole event */
-	uint32_t flushed; /* helper only */
+	uint32_t flushed; /* writer only */
 	uint32_t state;
-	uint8_t bytes[];
-};
+	uint8_t *bytes;
+	uint8_t *own_bytes; /* WRITER_BUFFER_SIZE; a section that outgrows it has others */
+} __attribute__((aligned(64)));
 
 /* Opens the file (0600, O_EXCL|O_NOFOLLOW) and starts the helper. */
 bool writer_start(void);
@@ -47,6 +47,8 @@ bool writer_start(void);
 struct buffer *writer_take(uint32_t thread);
 /* Hands a full (or last) buffer over. */
 void writer_give(struct buffer *buffer);
+/* At g_emit_deadline, between two events. */
+void writer_tick(void);
 
 /* A section under construction: payload bytes of one chunk.  Waits for memory
  * and for the helper as long as it makes progress: for snapshots, which must
@@ -72,7 +74,12 @@ bool writer_flush(void);
 /* The last words: flush, LIMITS, END, wait for the helper to finish. */
 void writer_finish(enum castaway_end_reason reason);
 
-/* In a fork child: forget the parent's file and helper; start anew at need. */
+/* After a writer_finish() for an exec that failed: goes on in the same file. */
+void writer_resume(void);
+
+/* In a fork child: forget the parent's file and helper; inherit_begin() (or
+ * the first full buffer, or writer_tick()) starts anew. */
 void writer_after_fork(void);
+bool writer_is_pending(void);
 
 #endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What depends on the processor.  One arch_<cpu>.c per architecture; the rest
+ * of the preload is portable C (the unwinder has its own interface, stack.h).
+ */
+#ifndef ARCH_H
+#define ARCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define ARCH_ELF_MACHINE 62 /* EM_X86_64 */
+
+/* A system call as the kernel sees it: the result or -errno.  Touches no libc
+ * state, so it serves the helper process and vfork children too. */
+long arch_syscall(long number, long a, long b, long c, long d, long e, long f);
+
+/* Runs function(arg) on its own stack in a new task and ends that task with
+ * the result as exit status.  Returns the task's id or -errno. */
+long arch_clone(unsigned long flags, void *stack_top, void *tls, int (*function)(void *), void *arg);
+
+/* Prepares a block of memory as thread-local storage of a task that runs code
+ * compiled for this libc; returns the value for CLONE_SETTLS. */
+#define ARCH_TLS_BELOW 16384u
+#define ARCH_TLS_ABOVE 8192u
+void *arch_fake_tls(void *block);
+
+/* The time-stamp counter, if it runs at a constant rate on all processors. */
+bool arch_tsc_usable(void);
+static inline uint64_t arch_tsc(void)
+{
+	return __builtin_ia32_rdtsc();
+}
+
+#endif

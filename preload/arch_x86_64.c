@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * x86-64: system calls, the helper's clone, the time-stamp counter, and the
+ * hooks that must leave the caller's return address where it is.  Everything
+ * here may run in any thread, in the helper and before constructors.
+ */
+#include "arch.h"
+
+#include <cpuid.h>
+#include <string.h>
+
+#include "hook_loader.h"
+#include "hooks.h"
+
+/* clang-format off */
+__attribute__((naked)) long arch_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+	__asm__("mov %rdi, %rax\n\t"
+		"mov %rsi, %rdi\n\t"
+		"mov %rdx, %rsi\n\t"
+		"mov %rcx, %rdx\n\t"
+		"mov %r8, %r10\n\t"
+		"mov %r9, %r8\n\t"
+		"mov 8(%rsp), %r9\n\t"
+		"syscall\n\t"
+		"ret");
+}
+
+/* The new task finds the function and its argument on its stack. */
+__attribute__((naked)) long arch_clone(unsigned long flags, void *stack_top, void *tls, int (*function)(void *), void *arg)
+{
+	__asm__("sub $16, %rsi\n\t"
+		"mov %rcx, (%rsi)\n\t"
+		"mov %r8, 8(%rsi)\n\t"
+		"mov %rdx, %r8\n\t"
+		"xor %edx, %edx\n\t"
+		"xor %r10d, %r10d\n\t"
+		"mov $56, %eax\n\t" /* clone */
+		"syscall\n\t"
+		"test %rax, %rax\n\t"
+		"jz 1f\n\t"
+		"ret\n"
+		"1:\n\t"
+		".cfi_undefined %rip\n\t"
+		"xor %ebp, %ebp\n\t"
+		"pop %rax\n\t"
+		"pop %rdi\n\t"
+		"call *%rax\n\t"
+		"mov %eax, %edi\n\t"
+		"mov $231, %eax\n\t" /* exit_group */
+		"syscall\n\t"
+		"hlt");
+}
+
+/* dlopen() takes RUNPATH and namespace of the code that its return address
+ * points into, so the real one is entered by a jump, as if from the caller. */
+__attribute__((naked, visibility("default"))) void *dlopen(const char *file, int mode)
+{
+	__asm__("push %rdi\n\t"
+		".cfi_adjust_cfa_offset 8\n\t"
+		"push %rsi\n\t"
+		".cfi_adjust_cfa_offset 8\n\t"
+		"sub $8, %rsp\n\t"
+		".cfi_adjust_cfa_offset 8\n\t"
+		"call hook_loader_dlopen\n\t"
+		"add $8, %rsp\n\t"
+		".cfi_adjust_cfa_offset -8\n\t"
+		"pop %rsi\n\t"
+		".cfi_adjust_cfa_offset -8\n\t"
+		"pop %rdi\n\t"
+		".cfi_adjust_cfa_offset -8\n\t"
+		"jmp *%rax");
+}
+
+__attribute__((naked, visibility("default"))) void *dlmopen(long name_space, const char *file, int mode)
+{
+	__asm__("push %rdi\n\t"
+		".cfi_adjust_cfa_offset 8\n\t"
+		"push %rsi\n\t"
+		".cfi_adjust_cfa_offset 8\n\t"
+		"push %rdx\n\t"
+		".cfi_adjust_cfa_offset 8\n\t"
+		"call hook_loader_dlmopen\n\t"
+		"pop %rdx\n\t"
+		".cfi_adjust_cfa_offset -8\n\t"
+		"pop %rsi\n\t"
+		".cfi_adjust_cfa_offset -8\n\t"
+		"pop %rdi\n\t"
+		".cfi_adjust_cfa_offset -8\n\t"
+		"jmp *%rax");
+}
+/* clang-format on */
+
+void *arch_fake_tls(void *block)
+{
+	uint8_t *thread_pointer = (uint8_t *)block + ARCH_TLS_BELOW;
+
+	/* tcbhead_t: the thread pointer's own address, and the thread's. */
+	memcpy(thread_pointer, &thread_pointer, sizeof(thread_pointer));
+	memcpy(thread_pointer + 16, &thread_pointer, sizeof(thread_pointer));
+	return thread_pointer;
+}
+
+bool arch_tsc_usable(void)
+{
+	unsigned a, b, c, d;
+
+	return __get_cpuid(0x80000007, &a, &b, &c, &d) != 0 && (d & (1u << 8)) != 0;
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The malloc family.  Runs in whatever thread of the target calls it, from the
+ * dynamic loader's first allocation on.  The real call is made without the
+ * guard.  Order: a death is recorded before the real call gives the block back,
+ * a birth after the real call has returned it, so that no other thread can be
+ * seen to get a block that is not yet free.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "config.h"
+#include "emit.h"
+#include "guard.h"
+#include "resolve.h"
+#include "shadow.h"
+#include "stack.h"
+
+static void birth(void *block, size_t size, const struct stack_start *start)
+{
+	struct guard guard;
+	struct thread *thread;
+
+	if (guard_enter(&guard) && (thread = thread_self()) != NULL) {
+		uint32_t stack = stack_capture(thread, start);
+
+		shadow_insert(thread, (uintptr_t)block, size, stack, CASTAWAY_RUNTIME_NONE);
+		emit_alloc(thread, (uintptr_t)block, size, stack);
+	}
+	guard_leave(&guard);
+}
+
+/* True when the block was known; *former (may be NULL) puts it back. */
+static bool death(void *block, struct shadow_block *former, const struct stack_start *start)
+{
+	struct guard guard;
+	struct thread *thread;
+	bool known = false;
+
+	if (guard_enter(&guard) && (thread = thread_self()) != NULL) {
+		known = shadow_remove(thread, (uintptr_t)block, former);
+		if (known)
+			emit_free(thread, (uintptr_t)block,
+				  g_config.free_stacks ? stack_capture(thread, start) : 0);
+	}
+	guard_leave(&guard);
+	return known;
+}
+
+/* A realloc failed after the death of its block was recorded. */
+static void undo_death(const struct shadow_block *former)
+{
+	struct guard guard;
+	struct thread *thread;
+
+	if (guard_enter(&guard) && (thread = thread_self()) != NULL) {
+		shadow_restore(thread, former);
+		emit_event(thread, CASTAWAY_EVENT_REALLOC_FAILED, (const uint64_t[]){former->address});
+	}
+	guard_leave(&guard);
+}
+
+static inline void *born(void *block, size_t size, const struct stack_start *start)
+{
+	if (block != NULL)
+		birth(block, size, start);
+	return block;
+}
+
+HOOK_EXPORT void *malloc(size_t size)
+{
+	const struct stack_start start = STACK_START();
+
+	if (!resolve_ready())
+		return resolve_boot_alloc(0, size);
+	return born(g_real.malloc(size), size, &start);
+}
+
+HOOK_EXPORT void *calloc(size_t count, size_t size)
+{
+	const struct stack_start start = STACK_START();
+
+	if (!resolve_ready())
+		return resolve_boot_alloc(0, count * size);
+	return born(g_real.calloc(count, size), count * size, &start);
+}
+
+static inline void release(void *block, const struct stack_start *start)
+{
+	if (block == NULL || resolve_boot_owns(block) || !resolve_ready())
+		return;
+	(void)death(block, NULL, start);
+	g_real.free(block);
+}
+
+HOOK_EXPORT void free(void *block)
+{
+	const struct stack_start start = STACK_START();
+
+	release(block, &start);
+}
+
+HOOK_EXPORT void cfree(void *block)
+{
+	const struct stack_start start = STACK_START();
+
+	release(block, &start);
+}
+
+HOOK_EXPORT void free_sized(void *block, size_t size)
+{
+	const struct stack_start start = STACK_START();
+
+	release(block, &start);
+}
+
+HOOK_EXPORT void free_aligned_sized(void *block, size_t alignment, size_t size)
+{
+	const struct stack_start start = STACK_START();
+
+	release(block, &start);
+}
+
+/* Out of the boot region, where blocks are never given back. */
+static void *move_boot_block(void *block, size_t size)
+{
+	size_t old = resolve_boot_size(block);
+	void *copy = resolve_ready() ? g_real.malloc(size) : resolve_boot_alloc(0, size);
+
+	if (copy != NULL)
+		memcpy(copy, block, old < size ? old : size);
+	return copy;
+}
+
+static void *resize(void *block, size_t size, const struct stack_start *start)
+{
+	struct shadow_block former;
+	void *moved;
+	bool known;
+
+	if (resolve_boot_owns(block))
+		return move_boot_block(block, size);
+	if (!resolve_ready())
+		return resolve_boot_alloc(0, size);
+	if (block == NULL)
+		return born(g_real.realloc(NULL, size), size, start);
+	known = death(block, &former, start);
+	moved = g_real.realloc(block, size);
+	if (moved != NULL)
+		birth(moved, size, start);
+	else if (size != 0 && known) /* with size 0 the block was freed */
+		undo_death(&former);
+	return moved;
+}
+
+HOOK_EXPORT void *realloc(void *block, size_t size)
+{
+	const struct stack_start start = STACK_START();
+
+	return resize(block, size, &start);
+}
+
+HOOK_EXPORT void *reallocarray(void *block, size_t count, size_t size)
+{
+	const struct stack_start start = STACK_START();
+	size_t bytes;
+
+	if (__builtin_mul_overflow(count, size, &bytes)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return resize(block, bytes, &start);
+}
+
+HOOK_EXPORT int posix_memalign(void **ret, size_t alignment, size_t size)
+{
+	const struct stack_start start = STACK_START();
+	int error;
+
+	if (!resolve_ready()) {
+		*ret = resolve_boot_alloc(alignment, size);
+		return *ret != NULL ? 0 : ENOMEM;
+	}
+	error = g_real.posix_memalign(ret, alignment, size);
+	if (error == 0)
+		(void)born(*ret, size, &start);
+	return error;
+}
+
+/* X(name, parameters, arguments, alignment for the boot region) */
+#define ALIGNED(X)                                                                      \
+	X(aligned_alloc, (size_t alignment, size_t size), (alignment, size), alignment) \
+	X(memalign, (size_t alignment, size_t size), (alignment, size), alignment)      \
+	X(valloc, (size_t size), (size), 4096)                                          \
+	X(pvalloc, (size_t size), (size), 4096)
+
+#define X(name, parameters, arguments, boot_alignment)                   \
+	HOOK_EXPORT void *name parameters                                \
+	{                                                                \
+		const struct stack_start start = STACK_START();          \
+                                                                         \
+		if (!resolve_ready())                                    \
+			return resolve_boot_alloc(boot_alignment, size); \
+		return born(g_real.name arguments, size, &start);        \
+	}
+ALIGNED(X)
+#undef X
+
+HOOK_EXPORT size_t malloc_usable_size(void *block)
+{
+	if (resolve_boot_owns(block))
+		return resolve_boot_size(block);
+	return resolve_ready() ? g_real.malloc_usable_size(block) : 0;
+}

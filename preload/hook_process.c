@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Begin and end of the program, its threads, its signal handlers.  Runs in the
+ * target's threads.  A vfork child runs these hooks in its parent's memory: it
+ * must only forward.
+ */
+#include <dlfcn.h>
+#include <sys/syscall.h>
+
+#include "adapters/adapter.h"
+#include "guard.h"
+#include "inherit.h"
+#include "process.h"
+#include "rawio.h"
+#include "resolve.h"
+#include "snapshot.h"
+#include "writer.h"
+
+static int (*s_main)(int, char **, char **);
+
+static void prepare_main(int argc, char **argv)
+{
+	struct guard guard;
+
+	if (guard_enter(&guard))
+		adapter_before_main(argc, argv);
+	guard_leave(&guard);
+}
+
+void process_exit_moment(enum castaway_end_reason reason)
+{
+	struct guard guard;
+
+	if (guard_enter(&guard)) {
+		inherit_check_copy();
+		if (inherit_is_owner()) {
+			if (writer_is_pending())
+				inherit_begin();
+			adapter_at_exit(reason);
+			snapshot_mark_exit();
+		}
+	}
+	guard_leave(&guard);
+}
+
+void process_end(enum castaway_end_reason reason)
+{
+	struct guard guard;
+
+	if (guard_enter(&guard)) {
+		inherit_check_copy();
+		if (inherit_is_owner()) {
+			__atomic_store_n(&g_tracing, false, __ATOMIC_RELEASE);
+			writer_finish(reason);
+		}
+	}
+	guard_leave(&guard);
+}
+
+/* Returning from main ends the program as exit() does, but libc's own call of
+ * exit() does not pass through the hook. */
+static int run_main(int argc, char **argv, char **envp)
+{
+	int status = s_main(argc, argv, envp);
+
+	process_exit_moment(CASTAWAY_END_EXIT);
+	return status;
+}
+
+HOOK_EXPORT int __libc_start_main(int (*main_function)(int, char **, char **), int argc, char **argv,
+				  void (*init)(void), void (*fini)(void), void (*rtld_fini)(void),
+				  void *stack_end)
+{
+	(void)resolve_ready();
+	s_main = main_function;
+	prepare_main(argc, argv);
+	return g_real.__libc_start_main(run_main, argc, argv, init, fini, rtld_fini, stack_end);
+}
+
+HOOK_EXPORT int pthread_create(pthread_t *ret, const pthread_attr_t *attributes, void *(*start)(void *),
+			       void *arg)
+{
+	struct guard guard;
+
+	/* A fork child's trace begins while it has one thread. */
+	if (guard_enter(&guard) && writer_is_pending() && inherit_is_owner())
+		inherit_begin();
+	guard_leave(&guard);
+	(void)resolve_ready();
+	return g_real.pthread_create(ret, attributes, start, arg);
+}
+
+HOOK_EXPORT int sigaction(int signum, const struct sigaction *action, struct sigaction *former)
+{
+	if (g_tracing && t_guard.depth == 0)
+		adapter_on_sigaction(signum);
+	(void)resolve_ready();
+	return g_real.sigaction(signum, action, former);
+}
+
+HOOK_EXPORT void exit(int status)
+{
+	process_exit_moment(CASTAWAY_END_EXIT);
+	(void)resolve_ready();
+	g_real.exit(status);
+	__builtin_unreachable();
+}
+
+/* Ends without destructors.  X(name, parameters, arguments, reason) */
+#define SUDDEN_ENDS(X)                                            \
+	X(_exit, (int status), (status), CASTAWAY_END_UNDER_EXIT) \
+	X(_Exit, (int status), (status), CASTAWAY_END_UNDER_EXIT) \
+	X(abort, (void), (), CASTAWAY_END_ABORT)
+
+#define X(name, parameters, arguments, reason) \
+	HOOK_EXPORT void name parameters       \
+	{                                      \
+		process_exit_moment(reason);   \
+		process_end(reason);           \
+		(void)resolve_ready();         \
+		g_real.name arguments;         \
+		__builtin_unreachable();       \
+	}
+SUDDEN_ENDS(X)
+#undef X
+
+/* Its at_quick_exit handlers still run: the trace ends at the library's own
+ * handler, which was registered first and so runs last. */
+HOOK_EXPORT void quick_exit(int status)
+{
+	process_exit_moment(CASTAWAY_END_UNDER_EXIT);
+	(void)resolve_ready();
+	g_real.quick_exit(status);
+	__builtin_unreachable();
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The library's constructor and destructor.  The constructor runs before those
+ * of the program and, as a rule, of its libraries, in the first thread; the
+ * destructor after theirs.
+ */
+#include <dlfcn.h>
+#include <stdlib.h>
+
+#include "adapters/adapter.h"
+#include "config.h"
+#include "emit.h"
+#include "generation.h"
+#include "guard.h"
+#include "inherit.h"
+#include "process.h"
+#include "resolve.h"
+#include "stack.h"
+#include "thread.h"
+#include "writer.h"
+
+bool g_tracing;
+
+static void leave_children_alone(char **environment)
+{
+	Dl_info own;
+
+	if (dladdr(&g_tracing, &own) != 0)
+		config_stop_following(environment, own.dli_fname);
+}
+
+static void quick_exit_handler(void)
+{
+	process_end(CASTAWAY_END_UNDER_EXIT);
+}
+
+static void set_up(char **environment)
+{
+	config_read(environment);
+	if (!g_config.follow)
+		leave_children_alone(environment);
+	emit_init();
+	thread_init();
+	if (!writer_start())
+		return;
+	stack_init();
+	modules_refresh();
+	generation_init((const uint64_t[]){g_config.threshold0, g_config.threshold1, g_config.threshold2});
+	inherit_init();
+	(void)at_quick_exit(quick_exit_handler);
+	if (g_config.error[0] != '\0')
+		limits_count(CASTAWAY_LIMIT_UNKNOWN_OPTION, 1, NULL);
+	if (resolve_malloc_is_foreign())
+		limits_count(CASTAWAY_LIMIT_OWN_MALLOC, 1, NULL);
+	adapter_start();
+	__atomic_store_n(&g_tracing, true, __ATOMIC_RELEASE);
+}
+
+__attribute__((constructor(101))) static void begin(int argc, char **argv, char **environment)
+{
+	t_guard.depth++;
+	if (resolve_ready())
+		set_up(environment);
+	t_guard.depth--;
+}
+
+/* The last resort too: for programs that end where no hook is, as when the
+ * last thread returns. */
+__attribute__((destructor)) static void finish(void)
+{
+	process_exit_moment(CASTAWAY_END_EXIT);
+	process_end(CASTAWAY_END_EXIT);
+}

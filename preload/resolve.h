@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The functions behind the hooks, found with RTLD_NEXT, so that a linked
+ * allocator (jemalloc, tcmalloc) is honoured.  They are looked up at the first
+ * hooked call, which may come from the dynamic loader before any constructor.
+ * What the lookup itself allocates comes from a small static boot region and
+ * never meets a real allocator.
+ */
+#ifndef RESOLVE_H
+#define RESOLVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hooks.h"
+
+struct resolve_real {
+#define X(name, group, result, parameters) result(*name) parameters;
+	HOOKS(X)
+#undef X
+};
+extern struct resolve_real g_real;
+extern bool g_resolved;
+
+bool resolve_slow(void);
+
+/* True when g_real may be used; false inside the lookup: use the boot region. */
+static inline bool resolve_ready(void)
+{
+	return __builtin_expect(__atomic_load_n(&g_resolved, __ATOMIC_ACQUIRE), 1) || resolve_slow();
+}
+
+/* The program's (or another preload's) malloc comes before ours: no hook of the
+ * heap will ever be called. */
+bool resolve_malloc_is_foreign(void);
+
+#define RESOLVE_BOOT_SIZE (32u << 10)
+extern uint8_t g_resolve_boot[RESOLVE_BOOT_SIZE];
+
+static inline bool resolve_boot_owns(const void *block)
+{
+	return (uintptr_t)block - (uintptr_t)g_resolve_boot < RESOLVE_BOOT_SIZE;
+}
+void *resolve_boot_alloc(size_t alignment, size_t size);
+size_t resolve_boot_size(const void *block);
+
+#endif

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Content-interned strings.  Runs in any thread of the target, guard held; the
+ * helper reads.  Lock-free: a hash of records that are set once, and a list in
+ * order of ids that only grows, so that every id below the count is readable.
+ */
+#include "strings.h"
+
+#include <sched.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "arena.h"
+#include "castaway/format.h"
+#include "emit.h"
+#include "rawio.h"
+
+#define STRING_MAX 1024u       /* longer names are cut */
+#define SLOTS      (1u << 18)  /* power of two */
+#define IDS        (SLOTS / 2) /* so that probing ends */
+#define SPINS      1000u
+
+struct record {
+	uint64_t hash;
+	uint32_t id; /* 0 until it is in the list */
+	uint32_t length;
+	char text[];
+};
+
+static struct record **s_slots; /* SLOTS, then IDS in order of ids */
+static uint32_t s_count;        /* ids given out are 1..s_count */
+
+static struct record **slots(void)
+{
+	const size_t size = (SLOTS + IDS + 1) * sizeof(*s_slots);
+	struct record **there = __atomic_load_n(&s_slots, __ATOMIC_ACQUIRE);
+	struct record **made;
+
+	if (there != NULL)
+		return there;
+	made = arena_map(size);
+	if (made == NULL ||
+	    __atomic_compare_exchange_n(&s_slots, &there, made, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return made;
+	arena_unmap(made, size);
+	return there;
+}
+
+static uint64_t hash_text(const char *text, size_t length)
+{
+	uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
+
+	for (size_t i = 0; i < length; i++)
+		hash = (hash ^ (uint8_t)text[i]) * 0x100000001b3u;
+	return hash ^ (hash >> 29);
+}
+
+/* Appends to the list of ids; helps those who stand between the two steps. */
+static uint32_t append(struct record **list, struct record *record)
+{
+	for (;;) {
+		uint32_t count = __atomic_load_n(&s_count, __ATOMIC_ACQUIRE);
+		struct record *none = NULL;
+		bool mine;
+
+		if (count + 1 >= IDS)
+			return 0;
+		mine = __atomic_compare_exchange_n(&list[count + 1], &none, record, false, __ATOMIC_ACQ_REL,
+						   __ATOMIC_ACQUIRE);
+		if (mine)
+			__atomic_store_n(&record->id, count + 1, __ATOMIC_RELEASE);
+		__atomic_compare_exchange_n(&s_count, &(uint32_t){count}, count + 1, false, __ATOMIC_ACQ_REL,
+					    __ATOMIC_ACQUIRE);
+		if (mine)
+			return count + 1;
+	}
+}
+
+/* The id of a record that another thread has just put into its slot.  That
+ * thread may be gone (fork): then 0, and the caller makes a second one. */
+static uint32_t wait_for_id(const struct record *record)
+{
+	for (unsigned i = 0; i < SPINS; i++) {
+		uint32_t id = __atomic_load_n(&record->id, __ATOMIC_ACQUIRE);
+
+		if (id != 0)
+			return id;
+		(void)RAW_CALL(SYS_sched_yield, 0);
+	}
+	return 0;
+}
+
+static struct record *make_record(const char *text, size_t length, uint64_t hash)
+{
+	struct record *record = arena_alloc(sizeof(*record) + length + 1);
+
+	if (record == NULL)
+		return NULL;
+	record->hash = hash;
+	record->length = (uint32_t)length;
+	memcpy(record->text, text, length);
+	return record;
+}
+
+uint32_t strings_intern(const char *text, size_t length)
+{
+	struct record **table = slots();
+	struct record *record = NULL;
+	uint64_t hash;
+
+	if (length > STRING_MAX)
+		length = STRING_MAX;
+	hash = hash_text(text, length);
+	if (table == NULL || __atomic_load_n(&s_count, __ATOMIC_RELAXED) + 1 >= IDS)
+		return 0;
+	for (uint32_t at = (uint32_t)hash & (SLOTS - 1);; at = (at + 1) & (SLOTS - 1)) {
+		struct record *there = __atomic_load_n(&table[at], __ATOMIC_ACQUIRE);
+
+		if (there == NULL) {
+			if (record == NULL)
+				record = make_record(text, length, hash);
+			if (record == NULL)
+				return 0;
+			if (__atomic_compare_exchange_n(&table[at], &there, record, false, __ATOMIC_ACQ_REL,
+							__ATOMIC_ACQUIRE))
+				return append(table + SLOTS, record);
+		}
+		if (there->hash == hash && there->length == length &&
+		    memcmp(there->text, text, length) == 0) {
+			uint32_t id = wait_for_id(there);
+
+			if (id != 0)
+				return id;
+		}
+	}
+}
+
+uint32_t strings_count(void)
+{
+	return __atomic_load_n(&s_count, __ATOMIC_ACQUIRE);
+}
+
+const char *strings_text(uint32_t string)
+{
+	if (string == 0 || string > strings_count())
+		return "";
+	return __atomic_load_n(&s_slots[SLOTS + string], __ATOMIC_ACQUIRE)->text;
+}
+
+uint32_t strings_length(uint32_t string)
+{
+	if (string == 0 || string > strings_count())
+		return 0;
+	return __atomic_load_n(&s_slots[SLOTS + string], __ATOMIC_ACQUIRE)->length;
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The helper process.  helper_*() below runs in it: the target's memory, but
+ * its own stack, thread-local storage, files and signals; raw system calls and
+ * mem* only, no errno, no lock.  The rest runs in the target.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "config.h"
+#include "emit.h"
+#include "rawio.h"
+#include "writer_internal.h"
+
+#define STACK_SIZE (256u << 10)
+/* As often it looks whether the target lives, however long events may wait. */
+#define MAX_SLEEP_NS     200000000u
+#define MIN_SLEEP_NS     1000000u
+#define MAX_FDS          65536
+#define STARTSTACK_FIELD 28u
+#define STAT_MAX         1024u
+
+static uint8_t *s_memory; /* TLS block, then the stack */
+
+/* Where the stack of the program began: another value means that another
+ * program runs under that pid.  0 when the kernel does not tell. */
+static uint64_t read_startstack(pid_t pid)
+{
+	char path[64], stat[STAT_MAX];
+	struct rawio_text text;
+	const char *at;
+	uint64_t value = 0;
+	long size;
+
+	rawio_text_begin(&text, path, sizeof(path));
+	rawio_text_put(&text, "/proc/");
+	rawio_text_put_number(&text, (uint64_t)pid);
+	rawio_text_put(&text, "/stat");
+	size = rawio_read_file(path, stat, sizeof(stat) - 1);
+	stat[size > 0 ? size : 0] = '\0';
+	at = strrchr(stat, ')'); /* a name may hold anything; field 2 ends here */
+	for (unsigned field = 2; at != NULL && field < STARTSTACK_FIELD; field++)
+		at = strchr(at + 1, ' ');
+	for (at = at != NULL ? at + 1 : ""; *at >= '0' && *at <= '9'; at++)
+		value = value * 10 + (uint64_t)(*at - '0');
+	return value;
+}
+
+/* Nothing of the target's may be held open: pipes must see their end. */
+static void helper_close_files(int keep)
+{
+	if (keep > 0 && RAW_CALL(SYS_close_range, 0, keep - 1, 0) == -ENOSYS) {
+		for (int fd = 0; fd < MAX_FDS; fd++) {
+			if (fd != keep)
+				rawio_close(fd);
+		}
+		return;
+	}
+	(void)RAW_CALL(SYS_close_range, keep + 1, ~0u, 0);
+}
+
+static bool helper_target_gone(uint64_t now, uint64_t *last_look)
+{
+	uint64_t startstack;
+
+	if (RAW_CALL(SYS_getppid, 0) != g_writer.target)
+		return true;
+	if (now - *last_look < 5 * (uint64_t)MAX_SLEEP_NS)
+		return false;
+	*last_look = now;
+	startstack = read_startstack(g_writer.target);
+	return startstack != 0 && g_writer.startstack != 0 && startstack != g_writer.startstack;
+}
+
+static void helper_report_flush(uint32_t ticket)
+{
+	__atomic_store_n(&g_writer.flush_done, ticket, __ATOMIC_RELEASE);
+	rawio_futex_wake(&g_writer.flush_done);
+}
+
+static void helper_loop(void)
+{
+	const uint64_t interval = g_config.flush_ms * 1000000u;
+	uint64_t sleep = interval < MIN_SLEEP_NS ? MIN_SLEEP_NS : interval;
+	uint64_t last_parts = 0, last_look = 0;
+
+	if (sleep > MAX_SLEEP_NS)
+		sleep = MAX_SLEEP_NS;
+	for (;;) {
+		const uint32_t wake = __atomic_load_n(&g_writer.wake, __ATOMIC_ACQUIRE);
+		const uint32_t asked = __atomic_load_n(&g_writer.flush_asked, __ATOMIC_ACQUIRE);
+		const uint32_t finish = __atomic_load_n(&g_writer.finish, __ATOMIC_ACQUIRE);
+		const uint64_t now = rawio_clock(CLOCK_MONOTONIC);
+		const bool gone = helper_target_gone(now, &last_look);
+		const bool parts =
+			finish != 0 || gone || asked != g_writer.flush_done || now - last_parts >= interval;
+
+		if (parts)
+			last_parts = now;
+		writer_pump_pass(parts);
+		if (asked != g_writer.flush_done)
+			helper_report_flush(asked);
+		if (finish != 0 || gone) {
+			writer_pump_end(finish != 0 ? finish : CASTAWAY_END_VANISHED);
+			return;
+		}
+		(void)rawio_futex_wait(&g_writer.wake, wake, sleep);
+	}
+}
+
+static int helper_main(void *arg)
+{
+	helper_close_files(writer_file_fd());
+	(void)RAW_CALL(SYS_setsid, 0);
+	(void)RAW_CALL(SYS_chdir, "/");
+	(void)RAW_CALL(SYS_prctl, PR_SET_NAME, "castaway");
+	if (arg == NULL)
+		writer_pump_start();
+	helper_loop();
+	__atomic_store_n(&g_writer.done, 1, __ATOMIC_RELEASE);
+	rawio_futex_wake(&g_writer.done);
+	return 0;
+}
+
+/* Signals stay blocked in the helper: it inherits this mask. */
+static long clone_blocked(bool resumed)
+{
+	const unsigned long flags = CLONE_VM | CLONE_SETTLS | CLONE_UNTRACED;
+	uint8_t *stack = s_memory + ARCH_TLS_BELOW + ARCH_TLS_ABOVE;
+	uint64_t all = ~(uint64_t)0, former = 0;
+	long pid;
+
+	(void)RAW_CALL(SYS_rt_sigprocmask, SIG_SETMASK, &all, &former, sizeof(all));
+	pid = arch_clone(flags, stack + STACK_SIZE, arch_fake_tls(s_memory), helper_main,
+			 resumed ? s_memory : NULL);
+	(void)RAW_CALL(SYS_rt_sigprocmask, SIG_SETMASK, &former, NULL, sizeof(all));
+	return pid;
+}
+
+bool writer_helper_start(bool resumed)
+{
+	long pid;
+
+	if (s_memory == NULL)
+		s_memory = arena_map(ARCH_TLS_BELOW + ARCH_TLS_ABOVE + STACK_SIZE);
+	if (s_memory == NULL || !g_config.helper)
+		return false;
+	g_writer.target = rawio_pid();
+	g_writer.startstack = read_startstack(g_writer.target);
+	g_writer.finish = 0;
+	g_writer.done = 0;
+	pid = clone_blocked(resumed);
+	if (pid < 0)
+		return false;
+	g_writer.helper = (pid_t)pid;
+	return true;
+}
+
+bool writer_helper_alive(void)
+{
+	if (__atomic_load_n(&g_writer.helper, __ATOMIC_ACQUIRE) == 0)
+		return false;
+	if (RAW_CALL(SYS_wait4, g_writer.helper, NULL, __WALL | WNOHANG, NULL) == 0)
+		return true;
+	__atomic_store_n(&g_writer.helper, 0, __ATOMIC_RELEASE);
+	return false;
+}
+
+void writer_helper_wake(void)
+{
+	__atomic_add_fetch(&g_writer.wake, 1, __ATOMIC_RELEASE);
+	rawio_futex_wake(&g_writer.wake);
+}
+
+/* After `done`: it has nothing left but to leave. */
+void writer_helper_reap(void)
+{
+	if (g_writer.helper != 0)
+		while (RAW_CALL(SYS_wait4, g_writer.helper, NULL, __WALL, NULL) == -EINTR)
+			;
+	g_writer.helper = 0;
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Takes buffers to the file.  Runs in the helper; without one, in whatever
+ * thread of the target has just filled a buffer, under a lock that nobody ever
+ * waits for without a bound (a fork child may find it taken and resets it).
+ */
+#include <sched.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "arena.h"
+#include "castaway/codec.h"
+#include "rawio.h"
+#include "writer_internal.h"
+
+#define CLOCK_INTERVAL_NS 1000000000u
+
+static uint64_t s_last_clock;
+
+static void write_clock(void)
+{
+	s_last_clock = rawio_clock(CLOCK_MONOTONIC);
+	writer_tables_clock();
+}
+
+void writer_pump_start(void)
+{
+	writer_tables_start();
+	write_clock();
+}
+
+/* A part of an event buffer: [flushed, filled). */
+static void write_events(struct buffer *buffer)
+{
+	const uint32_t filled = __atomic_load_n(&buffer->filled, __ATOMIC_ACQUIRE);
+	uint8_t *payload = writer_file_staging();
+	uint8_t *out;
+
+	if (filled == buffer->flushed)
+		return;
+	/* After `filled`: so the tables hold every id in this part. */
+	writer_tables_new();
+	out = codec_put_u64(payload, buffer->serial);
+	out = codec_put_varint(out, buffer->flushed);
+	out = codec_put_u64(out, buffer->base_ticks);
+	memcpy(out, buffer->bytes + buffer->flushed, filled - buffer->flushed);
+	out += filled - buffer->flushed;
+	(void)writer_file_chunk(CASTAWAY_CHUNK_EVENTS, buffer->thread, payload, (size_t)(out - payload));
+	buffer->flushed = filled;
+}
+
+static void write_section(const struct buffer *buffer)
+{
+	if (buffer->filled == 0)
+		return;
+	writer_tables_new();
+	(void)writer_file_chunk(buffer->chunk_type, buffer->thread, buffer->bytes, buffer->filled);
+}
+
+static void release(struct buffer *buffer)
+{
+	if (buffer->bytes != buffer->own_bytes) {
+		arena_unmap(buffer->bytes, buffer->capacity);
+		buffer->bytes = buffer->own_bytes;
+		buffer->capacity = WRITER_BUFFER_SIZE;
+	}
+	/* Before it is free: the pump may look at it as soon as it is taken. */
+	buffer->flushed = 0;
+	__atomic_store_n(&buffer->filled, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&buffer->state, BUFFER_FREE, __ATOMIC_RELEASE);
+	__atomic_sub_fetch(&g_writer.full, 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&g_writer.starved, 0, __ATOMIC_RELEASE);
+	__atomic_add_fetch(&g_writer.freed, 1, __ATOMIC_RELEASE);
+	rawio_futex_wake(&g_writer.freed);
+}
+
+/* The full buffer that was taken first. */
+static struct buffer *oldest_full(uint32_t slots)
+{
+	struct buffer *oldest = NULL;
+
+	if (__atomic_load_n(&g_writer.full, __ATOMIC_ACQUIRE) == 0)
+		return NULL;
+	for (uint32_t i = 0; i < slots; i++) {
+		struct buffer *buffer = &g_writer_slots[i];
+
+		if (__atomic_load_n(&buffer->state, __ATOMIC_ACQUIRE) == BUFFER_FULL &&
+		    (oldest == NULL || buffer->serial < oldest->serial))
+			oldest = buffer;
+	}
+	return oldest;
+}
+
+void writer_pump_pass(bool parts)
+{
+	const uint32_t slots = __atomic_load_n(&g_writer.slots, __ATOMIC_ACQUIRE);
+	struct buffer *buffer;
+
+	while ((buffer = oldest_full(slots)) != NULL) {
+		if (buffer->chunk_type == CASTAWAY_CHUNK_EVENTS)
+			write_events(buffer);
+		else
+			write_section(buffer);
+		release(buffer);
+	}
+	for (uint32_t i = 0; parts && i < slots; i++) {
+		buffer = &g_writer_slots[i];
+		if (__atomic_load_n(&buffer->state, __ATOMIC_ACQUIRE) == BUFFER_FILLING)
+			write_events(buffer);
+	}
+	if (rawio_clock(CLOCK_MONOTONIC) - s_last_clock >= CLOCK_INTERVAL_NS)
+		write_clock();
+}
+
+void writer_pump_end(enum castaway_end_reason reason)
+{
+	writer_tables_new();
+	write_clock();
+	writer_tables_end(reason);
+}
+
+bool writer_pump_lock(void)
+{
+	const uint64_t deadline = rawio_clock(CLOCK_MONOTONIC) + WRITER_STALL_NS;
+	uint32_t free = 0;
+
+	while (!__atomic_compare_exchange_n(&g_writer.pump_lock, &free, 1, false, __ATOMIC_ACQUIRE,
+					    __ATOMIC_RELAXED)) {
+		if (rawio_clock(CLOCK_MONOTONIC) > deadline)
+			return false;
+		free = 0;
+		(void)RAW_CALL(SYS_sched_yield, 0);
+	}
+	return true;
+}
+
+void writer_pump_unlock(void)
+{
+	__atomic_store_n(&g_writer.pump_lock, 0, __ATOMIC_RELEASE);
+}
+
+bool writer_pump_try(bool parts)
+{
+	/* Who finds the lock taken may leave: its holder looks again after it
+	 * has given the lock back. */
+	do {
+		uint32_t free = 0;
+
+		if (!__atomic_compare_exchange_n(&g_writer.pump_lock, &free, 1, false, __ATOMIC_ACQUIRE,
+						 __ATOMIC_RELAXED))
+			return false;
+		writer_pump_pass(parts);
+		writer_pump_unlock();
+	} while (__atomic_load_n(&g_writer.full, __ATOMIC_ACQUIRE) != 0);
+	return true;
+}
