@@ -383,8 +383,12 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: %s LIBRARY STRIPPED DEBUG\n", argv[0]);
 		return 2;
 	}
-	g_library = argv[1];
-	g_stripped = argv[2];
-	g_debug = argv[3];
+	g_library = realpath(argv[1], NULL);
+	g_stripped = realpath(argv[2], NULL);
+	g_debug = realpath(argv[3], NULL);
+	if (g_library == NULL || g_stripped == NULL || g_debug == NULL) {
+		perror(argv[0]);
+		return 2;
+	}
 	return cmocka_run_group_tests(tests, set_up, NULL);
 }
