@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Traces made by hand: events and snapshots.  Runs in tests only.
+ */
+#include "trace_builder_internal.h"
+
+/* ---- events ---------------------------------------------------------------- */
+
+static struct lane *lane_of(struct builder *b, uint32_t thread)
+{
+	for (size_t i = 0; i < b->lane_count; i++)
+		if (b->lanes[i].thread == thread)
+			return &b->lanes[i];
+	b->lanes = grown(b->lanes, b->lane_count + 1, sizeof(*b->lanes));
+	b->lanes[b->lane_count] = (struct lane){.thread = thread};
+	return &b->lanes[b->lane_count++];
+}
+
+static void write_lane(struct builder *b, struct lane *lane)
+{
+	struct bytes payload = {0};
+
+	if (lane->events.size == 0)
+		return;
+	put_u64(&payload, lane->serial);
+	put_varint(&payload, lane->offset);
+	put_u64(&payload, lane->base_ticks);
+	put(&payload, lane->events.data, lane->events.size);
+	builder_chunk(b, CASTAWAY_CHUNK_EVENTS, lane->thread, payload.data, payload.size);
+	lane->offset += lane->events.size;
+	lane->events.size = 0;
+	free(payload.data);
+}
+
+void builder_part(struct builder *b, uint32_t thread)
+{
+	builder_write_tables(b);
+	write_lane(b, lane_of(b, thread));
+}
+
+void builder_next_buffer(struct builder *b, uint32_t thread)
+{
+	struct lane *lane = lane_of(b, thread);
+
+	builder_part(b, thread);
+	lane->open = false;
+}
+
+static void put_field(struct lane *lane, char kind, uint64_t value)
+{
+	switch (kind) {
+	case 'b':
+		put_svarint(&lane->events, (uint64_t)((int64_t)(value - lane->block) / 8));
+		lane->block = value;
+		break;
+	case 'o':
+		put_svarint(&lane->events, value - lane->object);
+		lane->object = value;
+		break;
+	case 'i':
+		put_svarint(&lane->events, value);
+		break;
+	default:
+		put_varint(&lane->events, value);
+	}
+}
+
+void builder_event_fields(struct builder *b, uint32_t thread, uint64_t ticks, enum castaway_event opcode,
+			  const uint64_t *fields)
+{
+	static const char *const signatures[] = {
+#define X(name, number, signature, names) [number] = signature,
+		CASTAWAY_EVENTS(X)
+#undef X
+	};
+	struct lane *lane = lane_of(b, thread);
+	const char *signature = signatures[opcode];
+
+	if (lane->events.size > BUFFER_SIZE)
+		builder_next_buffer(b, thread);
+	if (!lane->open) {
+		*lane = (struct lane){.thread = thread,
+				      .open = true,
+				      .serial = lane->serial + 1,
+				      .base_ticks = ticks,
+				      .ticks = ticks,
+				      .events = lane->events};
+	}
+	/* Time goes backwards only from one buffer to the next. */
+	if (ticks < lane->ticks)
+		abort();
+	put_u8(&lane->events, (uint8_t)opcode);
+	put_varint(&lane->events, (ticks - lane->ticks) >> b->header.clock_shift);
+	lane->ticks = ticks;
+	for (size_t i = 0; signature[i]; i++)
+		put_field(lane, signature[i], fields[i]);
+	b->events++;
+}
+
+void builder_flush(struct builder *b)
+{
+	builder_write_tables(b);
+	for (size_t i = 0; i < b->lane_count; i++)
+		write_lane(b, &b->lanes[i]);
+}
+
+/* ---- snapshots ------------------------------------------------------------- */
+
+uint32_t builder_snapshot(struct builder *b, enum castaway_snapshot_reason reason, uint64_t ticks,
+			  const char *name)
+{
+	struct bytes payload = {0};
+
+	builder_flush(b);
+	put_varint(&payload, b->section_count);
+	put_varint(&payload, reason);
+	put_varint(&payload, CASTAWAY_METHOD_INPLACE);
+	put_u64(&payload, ticks);
+	put_varint(&payload, 1000);
+	put_string(&payload, name);
+	builder_write_pending(b, CASTAWAY_CHUNK_SNAPSHOT, &payload);
+	free(payload.data);
+	b->sections = grown(b->sections, b->section_count + 1, sizeof(*b->sections));
+	b->sections[b->section_count] = (struct section){0};
+	return b->section_count++;
+}
+
+/* Makes `pending` ready for the next record of the snapshot. */
+static void begin_record(struct builder *b, uint32_t snapshot, uint16_t type, struct bytes *pending,
+			 uint64_t *last)
+{
+	if (pending->size > BUFFER_SIZE) {
+		builder_write_tables(b);
+		builder_write_pending(b, type, pending);
+	}
+	if (pending->size == 0) {
+		put_varint(pending, snapshot);
+		*last = 0;
+	}
+}
+
+void builder_block(struct builder *b, uint32_t snapshot, const struct snapshot_block_record *block)
+{
+	struct section *section = &b->sections[snapshot];
+	struct bytes *out = &section->blocks;
+
+	begin_record(b, snapshot, CASTAWAY_CHUNK_BLOCKS, out, &section->last_block);
+	put_svarint(out, block->address - section->last_block);
+	put_varint(out, block->size);
+	put_varint(out, block->stack);
+	put_varint(out, block->birth_pass);
+	put_varint(out, block->runtime);
+	put_varint(out, block->thread);
+	put_u64(out, block->birth_ticks);
+	section->last_block = block->address;
+	section->block_count++;
+}
+
+static void put_edge(struct bytes *out, const struct snapshot_edge_record *edge, uint64_t *last)
+{
+	unsigned flags = edge->flags & (CASTAWAY_EDGE_STRENGTH | CASTAWAY_EDGE_SCANNED);
+
+	flags |= edge->field ? CASTAWAY_EDGE_FIELD : 0;
+	flags |= edge->offset >= 0 ? CASTAWAY_EDGE_OFFSET : 0;
+	flags |= edge->stack ? CASTAWAY_EDGE_STACK : 0;
+	put_svarint(out, edge->target - *last);
+	put_u8(out, (uint8_t)flags);
+	if (flags & CASTAWAY_EDGE_FIELD)
+		put_varint(out, edge->field);
+	if (flags & CASTAWAY_EDGE_OFFSET)
+		put_varint(out, (uint64_t)edge->offset);
+	if (flags & CASTAWAY_EDGE_STACK)
+		put_varint(out, edge->stack);
+	*last = edge->target;
+}
+
+void builder_object(struct builder *b, uint32_t snapshot, const struct snapshot_object_record *object,
+		    const struct snapshot_edge_record *edges)
+{
+	struct section *section = &b->sections[snapshot];
+	struct bytes *out = &section->objects;
+	uint64_t target = object->address;
+
+	begin_record(b, snapshot, CASTAWAY_CHUNK_OBJECTS, out, &section->last_object);
+	put_svarint(out, object->address - section->last_object);
+	put_varint(out, object->runtime);
+	put_varint(out, object->size);
+	put_varint(out, object->block_offset);
+	put_varint(out, object->type);
+	put_svarint(out, (uint64_t)object->refcount);
+	put_varint(out, object->generation);
+	put_varint(out, object->flags);
+	put_varint(out, object->birth_pass);
+	put_varint(out, object->stack);
+	put_varint(out, object->edge_count);
+	for (uint32_t i = 0; i < object->edge_count; i++)
+		put_edge(out, &edges[i], &target);
+	section->last_object = object->address;
+	section->object_count++;
+	section->edge_count += object->edge_count;
+}
+
+void builder_runtime(struct builder *b, uint32_t snapshot, const struct snapshot_runtime_record *runtime)
+{
+	struct bytes payload = {0};
+
+	builder_write_tables(b);
+	put_varint(&payload, snapshot);
+	put_varint(&payload, runtime->runtime);
+	put_string(&payload, runtime->version);
+	put_varint(&payload, runtime->status);
+	put_string(&payload, runtime->note);
+	put_varint(&payload, runtime->enabled);
+	put_varint(&payload, runtime->generation_count);
+	for (uint32_t i = 0; i < runtime->generation_count; i++) {
+		const struct snapshot_generation_record *g = &runtime->generations[i];
+
+		put_varint(&payload, g->count);
+		put_varint(&payload, g->threshold);
+		put_varint(&payload, g->collections);
+		put_varint(&payload, g->collected);
+		put_varint(&payload, g->uncollectable);
+	}
+	put_varint(&payload, runtime->frozen);
+	builder_write_pending(b, CASTAWAY_CHUNK_RUNTIME, &payload);
+	free(payload.data);
+}
+
+void builder_snapshot_end(struct builder *b, uint32_t snapshot, uint64_t ticks)
+{
+	struct section *section = &b->sections[snapshot];
+	struct bytes payload = {0};
+
+	builder_write_tables(b);
+	builder_write_pending(b, CASTAWAY_CHUNK_BLOCKS, &section->blocks);
+	builder_write_pending(b, CASTAWAY_CHUNK_OBJECTS, &section->objects);
+	put_varint(&payload, snapshot);
+	put_varint(&payload, section->block_count);
+	put_varint(&payload, section->object_count);
+	put_varint(&payload, section->edge_count);
+	put_u64(&payload, ticks);
+	builder_write_pending(b, CASTAWAY_CHUNK_SNAPSHOT_END, &payload);
+	free(payload.data);
+}
