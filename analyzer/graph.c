@@ -28,10 +28,17 @@ static uint16_t small_thread(uint32_t thread)
 
 /* ---- annotated objects ------------------------------------------------------ */
 
+static unsigned native_generation(const struct replay_generations *generations,
+				  const struct replay_object *object)
+{
+	if (object->frozen)
+		return 3;
+	return object->oldest ? 2 : replay_generation_of(generations, object->birth_pass, NULL) & 3;
+}
+
 static enum error_code add_native_node(struct loader *loader, const struct replay_generations *generations,
 				       const struct replay_object *object)
 {
-	unsigned generation = replay_generation_of(generations, object->birth_pass, NULL);
 	struct graph_node node = {
 		.address = object->address,
 		.size = object->size,
@@ -41,7 +48,7 @@ static enum error_code add_native_node(struct loader *loader, const struct repla
 		.birth_pass = object->birth_pass,
 		.thread = small_thread(object->thread),
 		.runtime = CASTAWAY_RUNTIME_NATIVE,
-		.flags = (uint8_t)((object->frozen ? 3u : generation & 3u) | GRAPH_NODE_BIRTH_KNOWN |
+		.flags = (uint8_t)(native_generation(generations, object) | GRAPH_NODE_BIRTH_KNOWN |
 				   GRAPH_NODE_COUNTED),
 	};
 
@@ -59,15 +66,6 @@ static enum error_code add_native_nodes(struct loader *loader)
 	return code;
 }
 
-/* A link that is older than the object now at its target led to an earlier
- * object at that address, which ended with the link still in place. */
-static bool is_stale(const struct loader *loader, const struct replay_link *link)
-{
-	const struct replay_object *target = replay_find_object(loader->replay, link->target);
-
-	return target && link->event < target->birth_event;
-}
-
 static void add_native_edges(struct loader *loader)
 {
 	for (size_t i = 0; i < loader->object_count; i++) {
@@ -79,7 +77,10 @@ static void add_native_edges(struct loader *loader)
 			const struct replay_link *link = &object->links[l];
 			unsigned flags = link->weak ? CASTAWAY_WEAK : CASTAWAY_STRONG;
 
-			if (is_stale(loader, link))
+			/* Left behind by an object that ended at this address
+			 * before the one that is there now was born. */
+			if (replay_find_object(loader->replay, link->target) &&
+			    !replay_link_target(loader->replay, link))
 				continue;
 			flags |= link->field ? CASTAWAY_EDGE_FIELD : 0;
 			flags |= link->stack ? CASTAWAY_EDGE_STACK : 0;

@@ -17,7 +17,6 @@ struct link {
 struct watch {
 	uint64_t address, birth_event;
 	uint32_t group, node;
-	int64_t count;
 	bool alive;
 	struct link *links; /* to members of the same group */
 	uint32_t link_count, link_capacity;
@@ -142,7 +141,6 @@ static void on_object(struct walk *w, const struct event *event)
 	if (!watch || watch->birth_event != event->index)
 		return;
 	watch->alive = true;
-	watch->count = 1;
 	w->alive[watch->group]++;
 	change(w, watch, 1, event, 3);
 }
@@ -151,11 +149,8 @@ static void on_count(struct walk *w, const struct event *event, int64_t by)
 {
 	struct watch *watch = find_alive(w, event->field[0]);
 
-	/* As in the replay: a count does not go below zero. */
-	if (!watch || watch->count + by < 0)
-		return;
-	watch->count += by;
-	change(w, watch, by, event, 1);
+	if (watch)
+		change(w, watch, by, event, 1);
 }
 
 static bool append_link(struct watch *owner, const struct link *link)
