@@ -125,7 +125,7 @@ static void print_text(const struct trace *trace, const struct totals *totals)
 	struct textout out = {.out = stdout};
 	char time[TEXT_TIME], size[TEXTOUT_NUMBER];
 
-	textout_put(&out, "trace      %s, %s, format %u, castaway %.*s\n", trace->path,
+	textout_put(&out, "trace      %s, %s, format %u, written by %.*s\n", trace->path,
 		    textout_size(source_size(trace->source), size), trace->header.version,
 		    (int)sizeof(trace->header.writer), trace->header.writer);
 	textout_put(&out, "process    %" PRIu32 ", parent %" PRIu32 ", %s\ncommand   ", trace->header.pid,

@@ -179,7 +179,7 @@ int options_parse(const struct option_set *set, int argc, char **argv, int *stat
 	*status = EXIT_STATUS_OK;
 	analysis_options_default(&g_options.analysis);
 	opterr = 0;
-	optind = 1;
+	optind = 0; /* GNU: forget how the last command line was read */
 	while ((value = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
 		const struct option_row *row;
 
