@@ -182,7 +182,7 @@ bool object_refers_to(uintptr_t owner, uintptr_t target)
 		return false;
 	object = object_index(owner);
 	index = object ? object_at(object)->links : 0;
-	while (index && link_at(index)->target != target)
+	while (index && (link_at(index)->weak || link_at(index)->target != target))
 		index = link_at(index)->next;
 	object_unlock(owner);
 	return index != 0;

@@ -115,11 +115,13 @@ CASTAWAY_INLINE_ const struct castaway_hooks *castaway_hooks_(void)
 #endif
 
 /* Direct calls through the table, so that the first recorded frame is the
- * function in which these are written. */
+ * function in which these are written; the empty statement behind the call keeps
+ * it from becoming a jump, which would take that function off the stack. */
 #define CASTAWAY_CALL_(call)                     \
 	do {                                     \
 		if (castaway_hooks_())           \
 			castaway_hooks_()->call; \
+		__asm__ __volatile__("");        \
 	} while (0)
 #define CASTAWAY_ASK_(call, otherwise) return castaway_hooks_() ? castaway_hooks_()->call : (otherwise)
 

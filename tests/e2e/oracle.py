@@ -40,11 +40,15 @@ class History:
         self.lines.append("- %d" % number)
         self.count[number] -= 1
 
-    def play(self, objects, edges, kept):
+    def target_near(self, owner, objects, span):
+        return min(max(owner + self.random.randint(-span, span), 0), objects - 1)
+
+    def play(self, objects, edges, kept, span):
         for i in range(objects):
             self.new("T%d" % self.random.randrange(4))
         for _ in range(edges):
-            owner, target = self.random.randrange(objects), self.random.randrange(objects)
+            owner = self.random.randrange(objects)
+            target = self.target_near(owner, objects, span or objects)
             self.hold(owner, target, self.random.choice("abc"))
             if self.random.random() < 0.1:
                 self.lines.append("w %d %d weak" % (target, owner))
@@ -89,9 +93,9 @@ def source_components(history, dead):
             if not any(i in reach[j] for j in dead - c for i in c)}
 
 
-def compare(directory, seed, objects, edges, kept):
+def compare(directory, seed, objects, edges, kept, span=0):
     history = History(seed)
-    history.play(objects, edges, kept)
+    history.play(objects, edges, kept, span)
     result = record(directory, [tracee("script")], stdin=("\n".join(history.lines) + "\n").encode())
     equal(result.status, 0, "script\n%s" % result)
     address = {int(i): int(a, 16) for i, a in re.findall(rb"(\d+) (0x[0-9a-f]+)", result.out)}
@@ -106,6 +110,7 @@ def compare(directory, seed, objects, edges, kept):
     return len(expected)
 
 
-def random_graphs(directory, objects, edges, kept, seeds):
-    findings = sum(compare(directory, seed, objects, edges, kept) for seed in seeds)
+def random_graphs(directory, objects, edges, kept, seeds, span=0):
+    """span: how far apart the ends of a reference may be numbered; 0 = any two."""
+    findings = sum(compare(directory, seed, objects, edges, kept, span) for seed in seeds)
     assert findings > 0, "these graphs have no finding: they test nothing"

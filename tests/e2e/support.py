@@ -77,7 +77,7 @@ def castaway(*arguments, **options):
 
 
 def traces_in(directory):
-    return sorted(glob.glob(os.path.join(glob.escape(directory), "*.castaway")))
+    return sorted(glob.glob(os.path.join(glob.escape(directory), "*.castaway*")))
 
 
 def record(directory, command, options=(), verb="record", **kw):

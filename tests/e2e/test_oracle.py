@@ -20,7 +20,7 @@ def small_dense(directory):
 @case
 def many_components(directory):
     """hundreds of objects in many components"""
-    random_graphs(directory, 300, 250, 0.02, range(200, 204))
+    random_graphs(directory, 300, 330, 0.05, range(200, 204), span=3)
 
 
 @case

@@ -9,7 +9,8 @@ from support import (FOUND, SOURCE, case, castaway, check, clean_environment, eq
                      member_types, only_structure, record, record_one, report)
 
 TREE = os.path.join(SOURCE, "tests", "examples", "tree.c")
-VARIANTS = (["cc", "-O0"], ["cc", "-O2"], ["c++", "-x", "c++", "-O0"], ["c++", "-x", "c++", "-O2"])
+VARIANTS = (["cc", "-O0"], ["cc", "-O2"], ["c++", "-x", "c++", "-fpermissive", "-w", "-O0"],
+            ["c++", "-x", "c++", "-fpermissive", "-w", "-O2"])
 
 
 def built(directory, how, *flags):

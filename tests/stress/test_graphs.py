@@ -14,8 +14,8 @@ def two_hundred_small(directory):
 
 @case
 def large(directory):
-    """thousands of objects"""
-    random_graphs(directory, 2000, 1800, 0.01, range(3))
+    """thousands of objects, in hundreds of components"""
+    random_graphs(directory, 3000, 3300, 0.05, range(3), span=3)
 
 
 main()

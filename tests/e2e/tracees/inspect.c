@@ -72,8 +72,7 @@ static void show_limits(void)
 		getrlimit((__rlimit_resource_t)kinds[i], &limit);
 		printf("limit %d: %ld %ld\n", kinds[i], (long)limit.rlim_cur, (long)limit.rlim_max);
 	}
-	printf("umask %o, session leader %d, group leader %d\n", (unsigned)mask, getsid(0) == getpid(),
-	       getpgrp() == getpid());
+	printf("umask %o, the session's first group %d\n", (unsigned)mask, getsid(0) == getpgrp());
 }
 
 static void show_errno(void)
