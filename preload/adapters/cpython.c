@@ -11,18 +11,17 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../config.h"
 #include "../emit.h"
+#include "../inherit.h"
 #include "adapter.h"
 
 enum setup_state { SETUP_OFF, SETUP_WAITING, SETUP_REQUESTED, SETUP_DONE };
 
 static int s_setup;
 static bool s_taken; /* the exit snapshot of this process */
-static long s_pid;   /* a vfork child shares our memory but is not us */
 
 bool cpython_waits_for_setup(void)
 {
@@ -40,9 +39,12 @@ bool cpython_has_lock(void)
 /* Guard and lock held. */
 static void take_once(void)
 {
-	if (s_taken || !g_config.snapshot_at_exit || syscall(SYS_getpid) != s_pid)
+	if (s_taken || !g_config.snapshot_at_exit || !inherit_is_owner())
 		return;
 	s_taken = true;
+	/* A fork child whose trace waited for a reason to begin. */
+	if (writer_is_pending())
+		inherit_begin();
 	if (!cpython_alloc_installed())
 		limits_count(CASTAWAY_LIMIT_ADAPTER_OFF, 1,
 			     "cpython: the program replaced the object allocator");
@@ -120,7 +122,6 @@ static void cpython_start(void)
 {
 	if (!g_config.python || !cpython_layout_load())
 		return;
-	s_pid = syscall(SYS_getpid);
 	cpython_alloc_install();
 	__atomic_store_n(&s_setup, SETUP_WAITING, __ATOMIC_RELAXED);
 }
@@ -198,7 +199,7 @@ static void take_at_end(void)
 
 static void cpython_at_exit(enum castaway_end_reason moment)
 {
-	if (s_setup == SETUP_OFF || s_taken || !g_config.snapshot_at_exit || syscall(SYS_getpid) != s_pid)
+	if (s_setup == SETUP_OFF || s_taken || !g_config.snapshot_at_exit)
 		return;
 	if (moment != CASTAWAY_END_EXIT && moment != CASTAWAY_END_UNDER_EXIT)
 		return;
@@ -211,7 +212,6 @@ static void cpython_at_exit(enum castaway_end_reason moment)
 
 static void cpython_after_fork(void)
 {
-	s_pid = syscall(SYS_getpid);
 	s_taken = false;
 }
 

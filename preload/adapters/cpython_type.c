@@ -19,6 +19,7 @@
 /* Named pointers that no member table of a type tells.  X(type, offset, name) */
 #define EXTRA_SLOTS(X)                             \
 	X(PyCell_Type, 16, "cell_contents")        \
+	X(PyFrame_Type, 16, "f_back")              \
 	X(PyTraceBack_Type, 16, "tb_next")         \
 	X(PyFunction_Type, 32, "__name__")         \
 	X(PyFunction_Type, 40, "__qualname__")     \

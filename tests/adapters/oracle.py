@@ -40,10 +40,12 @@ class Listing:
             data = data[os.write(self.file, data):]
 
 
-def fork_child():
+def fork_child(path):
     child = os.fork()
     if child == 0:
         os._exit(0)
+    with open(path + ".child", "w", encoding="ascii") as file:
+        file.write(str(child))
     os.waitpid(child, 0)
 
 
@@ -56,7 +58,7 @@ def main():
     sys.stdout.flush()
     builtins._ = Listing(path)
     if moment == "fork":
-        fork_child()
+        fork_child(path)
     elif moment == "now":
         sys.setswitchinterval(1000)
         atexit._run_exitfuncs()

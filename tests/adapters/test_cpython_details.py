@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What is said of each stranded Python structure: types, fields, counts,
+# generations, the place of birth; and what must not be said: the target's data.
+import os
+
+from support import case, castaway, equal, main, member_types, record_one, report, stranded
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PYTHON = "/usr/bin/python3"
+SHAPES = os.path.join(HERE, "programs", "shapes.py")
+
+
+def shapes(directory, options=()):
+    # No site: what its modules strand at start-up is not of the program.
+    trace = record_one(directory, [PYTHON, "-I", "-S", SHAPES], options)
+    return trace, report(trace)
+
+
+def with_type(judged, name):
+    found = [s for s in stranded(judged) if name in member_types(s)]
+    equal(len(found), 1, "structures with a %s among %s" % (name, [member_types(s) for s in stranded(judged)]))
+    return found[0]
+
+
+def cycle_fields(structure):
+    return sorted(edge["field"] or "" for edge in structure["edges"] if edge["in_cycle"])
+
+
+def line_of(text):
+    with open(SHAPES, encoding="utf-8") as file:
+        numbers = [number for number, line in enumerate(file, 1) if text in line]
+    equal(len(numbers), 1, "lines with " + text)
+    return numbers[0]
+
+
+def born(structure, type_name):
+    sites = [m["allocated_at"] for m in structure["members"] if m["type"] == type_name]
+    return [(f["function"], f["file"], f["line"], f["language"]) for f in sites[0]]
+
+
+@case
+def attribute_cycle(directory):
+    """Two instances that refer to each other: one structure, with attributes and counts"""
+    judged = shapes(directory)[1]
+    structure = with_type(judged, "__main__.Node")
+    equal((structure["count"], structure["objects"], member_types(structure)), (1, 2, ["__main__.Node"] * 2))
+    equal(cycle_fields(structure), ["partner", "partner"])
+    evidence = structure["evidence"]
+    equal((evidence["refcounts"], evidence["explained_inside"], evidence["explained_outside"],
+           evidence["unexplained"], evidence["edges"]), (2, 2, 0, 0, "exact"))
+    equal([m["refcount"] for m in structure["members"]], [1, 1])
+    equal([m["generation"] for m in structure["members"]], [0, 0])
+
+
+@case
+def birth_place(directory):
+    """A member is born at its function, file and line"""
+    judged = shapes(directory)[1]
+    for type_name, function in (("__main__.Slotted", "slots"), ("__main__.Node", "attributes")):
+        equal(born(with_type(judged, type_name), type_name),
+              [(function, SHAPES, line_of("# born in %s()" % function), "python")])
+
+
+@case
+def deep_stack(directory):
+    """python-depth=8: the whole chain of Python callers, innermost first"""
+    judged = shapes(directory, ["--python-depth=8"])[1]
+    frames = born(with_type(judged, "__main__.Slotted"), "__main__.Slotted")
+    equal([frame[0] for frame in frames], ["slots", "<module>"])
+    equal(frames[1][2], line_of("    make()"))
+
+
+@case
+def native_stack(directory):
+    """python-depth=0: native frames instead, of the interpreter"""
+    judged = shapes(directory, ["--python-depth=0"])[1]
+    site = [m["allocated_at"] for m in with_type(judged, "__main__.Slotted")["members"]][0]
+    assert len(site) > 3 and all(f["language"] != "python" for f in site), site
+    assert any("python3" in (f["module"] or "") for f in site), site
+
+
+@case
+def slot_field(directory):
+    """__slots__ have their names"""
+    structure = with_type(shapes(directory)[1], "__main__.Slotted")
+    equal(cycle_fields(structure), ["other"])
+    equal(structure["objects"], 1)
+
+
+@case
+def closure_fields(directory):
+    """A function that refers to itself: function, tuple of cells, cell"""
+    structure = with_type(shapes(directory)[1], "cell")
+    equal(member_types(structure), ["cell", "function", "tuple"])
+    equal(cycle_fields(structure), ["[0]", "__closure__", "cell_contents"])
+
+
+@case
+def exception_fields(directory):
+    """An exception kept by a local variable of its own traceback's frame"""
+    structure = with_type(shapes(directory)[1], "ValueError")
+    equal(member_types(structure), ["ValueError", "frame", "traceback"])
+    equal(cycle_fields(structure), ["__traceback__", "kept", "tb_frame"])
+
+
+@case
+def generator_fields(directory):
+    """A suspended generator holds its local variables by name"""
+    structure = with_type(shapes(directory)[1], "generator")
+    equal(member_types(structure), ["generator", "list"])
+    equal(cycle_fields(structure), ["[0]", "holder"])
+
+
+@case
+def item_fields(directory):
+    """A list item has its index; dict keys are shown when they are identifiers, and only then"""
+    judged = shapes(directory)[1]
+    alone = [s for s in stranded(judged) if len(s["members"]) == 1]
+    fields = {s["members"][0]["type"]: cycle_fields(s) for s in alone}
+    equal(fields["list"], ["[2]"])
+    equal(fields["dict"], ["", "", "visible"])
+
+
+@case
+def unicode_names(directory):
+    """Names outside of ASCII are written as UTF-8"""
+    structure = with_type(shapes(directory)[1], "__main__.unicode.<locals>.Größe")
+    equal(structure["objects"], 1)
+
+
+@case
+def all_structures(directory):
+    """The program strands its eight structures and nothing else; what is alive is not among them"""
+    judged = shapes(directory)[1]
+    empty = os.path.join(directory, "empty")
+    os.mkdir(empty)
+    # What the interpreter itself strands while it starts.
+    start = report(record_one(empty, [PYTHON, "-I", "-S", "-c", "import gc; gc.disable()"]))
+    known = {s["fingerprint"] for s in stranded(start)}
+    own = [s for s in stranded(judged) if s["fingerprint"] not in known]
+    equal(sorted((s["count"], len(s["members"])) for s in own),
+          [(1, 1), (1, 1), (1, 1), (1, 1), (1, 2), (1, 2), (1, 3), (1, 3)],
+          "structures: %s" % [member_types(s) for s in own])
+
+
+@case
+def privacy(directory):
+    """No text of the target's data reaches the trace: neither strings nor keys"""
+    # Not compressed: else the text would hide.
+    trace = shapes(directory, ["--compress=no"])[0]
+    dumped = castaway("dump", trace)
+    equal(dumped.status, 0, str(dumped))
+    with open(trace, "rb") as file:
+        contents = file.read()
+    for secret in (b"private text", b"two words"):
+        assert secret not in dumped.out and secret not in contents, secret
+
+
+main()
