@@ -189,6 +189,8 @@ int cmd_dump(int argc, char **argv)
 		status = dump(trace, symbols);
 	if (symbols)
 		symbols_free(symbols);
+	if (!status && !message_finish_output(stdout, "standard output"))
+		session_warn_partial(trace);
 	trace_free(trace);
 	if (message_finish_output(stdout, "standard output"))
 		return EXIT_STATUS_ERROR;

@@ -40,9 +40,9 @@ static const struct option_set g_set = {
 static void report_trace(const char *path, const char *program)
 {
 	if (!path)
-		message("%s: warning: the program wrote no trace", program);
+		message_note("%s: warning: the program wrote no trace", program);
 	else if (!target_wait_trace(path, PATIENCE_SECONDS))
-		message("%s: warning: still being written", path);
+		message_note("%s: warning: still being written", path);
 	else
 		message_note("the trace is in %s", path);
 }

@@ -99,7 +99,7 @@ static int check_traces(struct traces *traces, const struct target *target)
 	if (!status && traces_list(traces, target->pid)) {
 		for (size_t i = 0; i < traces->count; i++)
 			if (!target_wait_trace(traces->files[i].path, PATIENCE_SECONDS))
-				message("%s: warning: still being written", traces->files[i].path);
+				message_note("%s: warning: still being written", traces->files[i].path);
 		judge_all(&judge, traces, target->pid);
 		status = judge_conclude(&judge);
 		/* An unsure verdict must not hide how the program itself ended. */

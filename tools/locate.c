@@ -169,7 +169,8 @@ void locate_warn_untraceable(const char *command)
 			obstacle = mode_obstacle(fd);
 		close(fd);
 		if (obstacle)
-			message("%s: warning: %s and cannot be traced; it runs as it is", path, obstacle);
+			message_note("%s: warning: %s and cannot be traced; it runs as it is", path,
+				     obstacle);
 		found = found && !obstacle && follow_script(path, sizeof(path), head);
 	}
 }

@@ -97,7 +97,7 @@ static const char g_runtime_help[] =
 #undef X
 
 const struct option_row options_output_rows[] = {
-	{"quiet", 'q', NULL, parse_quiet, NULL, "no progress and no notes; errors only"},
+	{"quiet", 'q', NULL, parse_quiet, NULL, "no progress, notes or warnings; errors only"},
 	{"color", 0, "WHEN", parse_color, NULL,
 	 "color the text: auto (on a terminal, unless NO_COLOR is set), always or never"},
 	{0},

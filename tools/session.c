@@ -28,6 +28,27 @@ struct trace *session_open(const char *path)
 	return NULL;
 }
 
+void session_warn_partial(const struct trace *trace)
+{
+	bool said = trace->complete;
+
+	for (size_t i = 0; i < trace->limit_count; i++) {
+		switch (trace->limits[i].limit) {
+		case CASTAWAY_LIMIT_DAMAGED:
+		case CASTAWAY_LIMIT_TRUNCATED:
+		case CASTAWAY_LIMIT_INCOMPLETE:
+		case CASTAWAY_LIMIT_MISSING_CHUNKS:
+			message("%s: warning: %s", trace->path, trace_limit_message(trace->limits[i].limit));
+			said = true;
+			break;
+		default:
+			break;
+		}
+	}
+	if (!said)
+		message("%s: warning: %s", trace->path, trace_limit_message(CASTAWAY_LIMIT_INCOMPLETE));
+}
+
 static int visit_moment(struct trace *trace, int snapshot, session_visit visit, void *arg)
 {
 	struct analysis_options options = g_options.analysis;

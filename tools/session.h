@@ -18,6 +18,10 @@ int session_run(const char *path, session_visit visit, void *arg);
 /* Opens a trace or prints why not; NULL = failed. */
 struct trace *session_open(const char *path);
 
+/* Says on stderr what a damaged or unfinished trace lacks: for output that has
+ * no place for it.  After the events were read, as damage may show only then. */
+void session_warn_partial(const struct trace *trace);
+
 /* Prints an error of the analyzer and returns the exit status for it. */
 int session_fail(const char *path, const struct error *error);
 
