@@ -31,7 +31,8 @@ bool graph_builder_row(struct graph_builder *builder, uint64_t address);
 /* Says which targets come next, some edges ahead: hides the memory latency. */
 void graph_builder_expect(const struct graph_builder *builder, uint64_t target);
 
-/* Edges beyond the number announced in pass 1 are dropped. */
+/* A target that is no node is only counted.  Of the others, no more are kept
+ * than were announced in pass 1. */
 void graph_builder_edge(struct graph_builder *builder, uint64_t target, uint32_t field, uint8_t flags,
 			uint32_t detail);
 
