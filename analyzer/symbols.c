@@ -214,16 +214,35 @@ static struct module_state *open_module(struct symbols *symbols, uint32_t index)
 	return state;
 }
 
+/* The parts that a compiler makes of one function are that function to a
+ * reader: `f.cold`, `f.part.0`, and `f(int) [clone .cold]` once demangled. */
+static void strip_clone(char *name)
+{
+	static const char *const marks[] = {" [clone ", ".cold",     ".part.",     ".constprop.",
+					    ".isra.",   ".lto_priv", ".localalias"};
+
+	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
+		char *at = strstr(name, marks[i]);
+
+		if (at != NULL && at != name)
+			*at = '\0';
+	}
+}
+
 static void name_frame(struct symbols *symbols, struct symbols_frame *frame, const char *raw,
 		       const char *plain)
 {
 	const char *language = raw != NULL ? demangle_language(raw) : NULL;
+	char *readable = language != NULL ? demangle(raw) : NULL;
 
 	frame->raw_function = raw != NULL ? raw : plain;
-	if (language != NULL)
-		frame->function = own(symbols, demangle(raw));
+	if (readable == NULL && plain == NULL && raw != NULL)
+		readable = strdup(raw);
+	if (readable != NULL)
+		strip_clone(readable);
+	frame->function = own(symbols, readable);
 	if (frame->function == NULL)
-		frame->function = plain != NULL ? plain : raw;
+		frame->function = frame->raw_function;
 	if (frame->language == NULL)
 		frame->language = language;
 }
@@ -240,24 +259,42 @@ static struct entry *new_entry(size_t count, const struct symbols_frame *common)
 	return entry;
 }
 
+/* The name of the function itself where DWARF has none, or only a short one:
+ * a C++ function in an anonymous namespace has no linkage name there. */
+static const char *table_name(const struct module_state *state, uint64_t address,
+			      const struct symbols_dwarf_frame *frame, const char *language)
+{
+	const struct symbols_symbol *symbol;
+
+	if (frame->linkage_name != NULL)
+		return NULL;
+	if (frame->name != NULL && (language == NULL || strcmp(language, "c") == 0))
+		return NULL;
+	symbol = symbols_elf_find(&state->elf, address);
+	if (symbol == NULL || (frame->name != NULL && demangle_language(symbol->name) == NULL))
+		return NULL;
+	return symbol->name;
+}
+
 static struct entry *lookup_native(struct symbols *symbols, uint32_t index, uint64_t offset)
 {
 	struct module_state *state = open_module(symbols, index);
 	struct symbols_frame common = {
 		.module = symbols->trace->modules[index].path, .offset = offset, .build_id = state->build_id};
 	struct symbols_dwarf_frame found[SYMBOLS_DWARF_MAX_INLINE] = {{0}};
-	const struct symbols_symbol *symbol = NULL;
 	uint64_t address = offset > 0 ? offset - 1 : 0; /* of the call, not of where it returns to */
+	const char *name = NULL;
 	size_t count = 0;
 	struct entry *entry;
 
 	if (state->dwarf != NULL)
 		count = symbols_dwarf_find(state->dwarf, address, found, &common.language);
-	if (!symbols->off &&
-	    (count == 0 || (found[count - 1].name == NULL && found[count - 1].linkage_name == NULL)))
-		symbol = symbols_elf_find(&state->elf, address);
 	if (count == 0)
 		count = 1;
+	if (!symbols->off)
+		name = table_name(state, address, &found[count - 1], common.language);
+	if (name != NULL)
+		found[count - 1].linkage_name = name;
 	entry = new_entry(count, &common);
 	for (size_t i = 0; entry != NULL && i < count; i++) {
 		struct symbols_frame *frame = &entry->frame[i];
@@ -265,10 +302,7 @@ static struct entry *lookup_native(struct symbols *symbols, uint32_t index, uint
 		frame->file = found[i].file;
 		frame->line = found[i].line;
 		frame->inlined = i + 1 < count;
-		if (symbol != NULL && i + 1 == count)
-			name_frame(symbols, frame, symbol->name, symbol->name);
-		else
-			name_frame(symbols, frame, found[i].linkage_name, found[i].name);
+		name_frame(symbols, frame, found[i].linkage_name, found[i].name);
 	}
 	return entry;
 }

@@ -119,6 +119,9 @@ static void expect_everything(struct fixture *f)
 		     g_places[NAMES_CPP].line[0]);
 	assert_string_equal(f->found->raw_function, "_ZN5names5Shelf5countEiPKc");
 	assert_string_equal(f->found->language, "c++");
+	assert_int_equal(look_up(f, NAMES_HIDDEN), 1);
+	expect_frame(f->found, "names::(anonymous namespace)::hidden(int)", "fixtures/names_cpp.cc",
+		     g_places[NAMES_HIDDEN].line[0]);
 }
 
 static void test_dwarf(void **state)
@@ -148,6 +151,7 @@ static void test_stripped(void **state)
 	expect_frame(f.found, "names::Shelf::count(int, char const*)", NULL, 0);
 	assert_string_equal(f.found->language, "c++");
 	expect_unknown(&f, NAMES_LOCAL);
+	expect_unknown(&f, NAMES_HIDDEN);
 	symbols_statistics(f.symbols, &statistics);
 	assert_int_equal(statistics.missing, 0);
 	assert_int_equal(statistics.unverified, 0);
