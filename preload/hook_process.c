@@ -4,8 +4,7 @@
  * target's threads.  A vfork child runs these hooks in its parent's memory: it
  * must only forward.
  */
-#include <dlfcn.h>
-#include <sys/syscall.h>
+#include <errno.h>
 
 #include "adapters/adapter.h"
 #include "guard.h"
@@ -17,6 +16,7 @@
 #include "writer.h"
 
 static int (*s_main)(int, char **, char **);
+static bool s_ended;
 
 static void prepare_main(int argc, char **argv)
 {
@@ -43,18 +43,22 @@ void process_exit_moment(enum castaway_end_reason reason)
 	guard_leave(&guard);
 }
 
+/* Also where tracing has stopped early: the trace still gets its last words. */
 void process_end(enum castaway_end_reason reason)
 {
-	struct guard guard;
+	const int saved_errno = errno;
 
-	if (guard_enter(&guard)) {
-		inherit_check_copy();
-		if (inherit_is_owner()) {
-			__atomic_store_n(&g_tracing, false, __ATOMIC_RELEASE);
-			writer_finish(reason);
-		}
+	t_guard.depth++;
+	inherit_check_copy();
+	/* Two threads may end the process at once; the helper gets on with what
+	 * the first has said even if the second is faster to leave. */
+	if (inherit_is_owner() && !__atomic_exchange_n(&s_ended, true, __ATOMIC_ACQ_REL)) {
+		bool stopped = !__atomic_exchange_n(&g_tracing, false, __ATOMIC_ACQ_REL);
+
+		writer_finish(stopped ? CASTAWAY_END_STOPPED : reason);
 	}
-	guard_leave(&guard);
+	t_guard.depth--;
+	errno = saved_errno;
 }
 
 /* Returning from main ends the program as exit() does, but libc's own call of

@@ -55,26 +55,26 @@ static void after_in_parent(void)
 	t_guard.depth--;
 }
 
+/* Without following, the child keeps quiet; the parent's helper and file are
+ * not its own in any case. */
 static void become_child(void)
 {
 	claim();
-	limits_after_fork();
-	thread_after_fork();
 	writer_after_fork();
-	object_after_fork();
-	snapshot_after_fork();
 	if (!g_config.follow)
 		__atomic_store_n(&g_tracing, false, __ATOMIC_RELEASE);
-	else
-		adapter_after_fork();
+	if (!g_tracing)
+		return;
+	limits_after_fork();
+	thread_after_fork();
+	object_after_fork();
+	snapshot_after_fork();
+	adapter_after_fork();
 }
 
 static void after_in_child(void)
 {
-	if (g_tracing)
-		become_child();
-	else
-		claim();
+	become_child();
 	t_guard.depth--;
 }
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The library's constructor and destructor.  The constructor runs before those
- * of the program and, as a rule, of its libraries, in the first thread; the
- * destructor after theirs.
+ * Begin and end of tracing.  Set up in the first thread, by the first hooked
+ * call of a constructor or by the library's own; the destructor runs after
+ * those of the program, in whatever thread calls exit().
  */
 #include <dlfcn.h>
+#include <errno.h>
 #include <stdlib.h>
 
 #include "adapters/adapter.h"
@@ -56,12 +57,20 @@ static void set_up(char **environment)
 	__atomic_store_n(&g_tracing, true, __ATOMIC_RELEASE);
 }
 
-__attribute__((constructor(101))) static void begin(int argc, char **argv, char **environment)
+void main_set_up(char **environment)
 {
+	const int saved_errno = errno;
+
 	t_guard.depth++;
-	if (resolve_ready())
-		set_up(environment);
+	set_up(environment);
 	t_guard.depth--;
+	errno = saved_errno;
+}
+
+__attribute__((constructor(101))) static void begin(void)
+{
+	if (resolve_ready())
+		resolve_finish();
 }
 
 /* The last resort too: for programs that end where no hook is, as when the

@@ -7,6 +7,9 @@
 
 #include "castaway/format.h"
 
+/* Starts tracing; once. */
+void main_set_up(char **environment);
+
 /* The program means to end, nothing is torn down yet: the runtimes' objects
  * are read.  Recording goes on: destructors are still to come. */
 void process_exit_moment(enum castaway_end_reason reason);

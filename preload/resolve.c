@@ -7,10 +7,14 @@
 #include "resolve.h"
 
 #include <dlfcn.h>
+#include <link.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "process.h"
 
 struct resolve_real g_real;
-bool g_resolved;
+uint32_t g_resolve_state;
 uint8_t g_resolve_boot[RESOLVE_BOOT_SIZE] __attribute__((aligned(64)));
 
 static size_t s_boot_used;
@@ -43,27 +47,51 @@ size_t resolve_boot_size(const void *block)
 	return size;
 }
 
-bool resolve_slow(void)
+static void look_up(void)
 {
-	struct resolve_real real;
-
-	if (s_resolving)
-		return false;
-	s_resolving = true;
 	/* Some are missing from some libcs (cfree, free_sized): those stay NULL
 	 * and their hooks do without. */
-#define X(name, group, result, parameters) *(void **)&real.name = dlsym(RTLD_NEXT, #name);
+#define X(name, group, result, parameters) *(void **)&g_real.name = dlsym(RTLD_NEXT, #name);
 	HOOKS(X)
 #undef X
-	g_real = real;
-	__atomic_store_n(&g_resolved, true, __ATOMIC_RELEASE);
+}
+
+void resolve_finish(void)
+{
+	if (__atomic_exchange_n(&g_resolve_state, RESOLVE_DONE, __ATOMIC_ACQ_REL) != RESOLVE_DONE)
+		main_set_up(environ);
+}
+
+/* Setting up opens a library, so libc must have been initialized, and the
+ * loader must not be in the middle of a dlopen() of its own. */
+static bool may_set_up(void)
+{
+	return environ != NULL && _r_debug.r_state == RT_CONSISTENT;
+}
+
+bool resolve_slow(void)
+{
+	if (__atomic_load_n(&g_resolve_state, __ATOMIC_ACQUIRE) == RESOLVE_NONE) {
+		if (s_resolving)
+			return false;
+		s_resolving = true;
+		look_up();
+		__atomic_store_n(&g_resolve_state, RESOLVE_EARLY, __ATOMIC_RELEASE);
+	}
+	if (may_set_up())
+		resolve_finish();
 	return true;
 }
 
 bool resolve_malloc_is_foreign(void)
 {
 	Dl_info first, own;
+	const ElfW(Sym) *symbol = NULL;
 
-	return dladdr(dlsym(RTLD_DEFAULT, "malloc"), &first) != 0 && dladdr(&g_real, &own) != 0 &&
-	       first.dli_fbase != own.dli_fbase;
+	if (dladdr1(dlsym(RTLD_DEFAULT, "malloc"), &first, (void **)&symbol, RTLD_DL_SYMENT) == 0 ||
+	    dladdr(&g_real, &own) == 0 || first.dli_fbase == own.dli_fbase)
+		return false;
+	/* A program that takes malloc's address gives it one of its own, which
+	 * leads to the first definition all the same. */
+	return symbol == NULL || symbol->st_shndx != SHN_UNDEF;
 }

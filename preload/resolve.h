@@ -3,6 +3,8 @@
  * The functions behind the hooks, found with RTLD_NEXT, so that a linked
  * allocator (jemalloc, tcmalloc) is honoured.  They are looked up at the first
  * hooked call, which may come from the dynamic loader before any constructor.
+ * Tracing is set up at the first one that comes after libc's constructor, so
+ * that the constructors of other libraries are seen too.
  * What the lookup itself allocates comes from a small static boot region and
  * never meets a real allocator.
  */
@@ -21,14 +23,23 @@ struct resolve_real {
 #undef X
 };
 extern struct resolve_real g_real;
-extern bool g_resolved;
+
+enum resolve_state {
+	RESOLVE_NONE,  /* before the first call */
+	RESOLVE_EARLY, /* g_real is usable, tracing is not set up: libc may not be */
+	RESOLVE_DONE,
+};
+extern uint32_t g_resolve_state;
 
 bool resolve_slow(void);
+/* The library's constructor: what no hooked call has done before is done now. */
+void resolve_finish(void);
 
 /* True when g_real may be used; false inside the lookup: use the boot region. */
 static inline bool resolve_ready(void)
 {
-	return __builtin_expect(__atomic_load_n(&g_resolved, __ATOMIC_ACQUIRE), 1) || resolve_slow();
+	return __builtin_expect(__atomic_load_n(&g_resolve_state, __ATOMIC_ACQUIRE) == RESOLVE_DONE, 1) ||
+	       resolve_slow();
 }
 
 /* The program's (or another preload's) malloc comes before ours: no hook of the

@@ -243,19 +243,17 @@ void writer_give(struct buffer *buffer)
 	}
 }
 
-void writer_tick(void)
+bool writer_tick(void)
 {
-	switch (mode()) {
-	case WRITER_INLINE:
+	if (mode() == WRITER_PENDING) {
+		inherit_begin();
+		return true;
+	}
+	if (mode() == WRITER_INLINE) {
 		set_deadline();
 		(void)writer_pump_try(true);
-		break;
-	case WRITER_PENDING:
-		inherit_begin();
-		break;
-	default:
-		break;
 	}
+	return false;
 }
 
 /* Waits until *word is no longer `before` (a ticket or a flag), for as long as

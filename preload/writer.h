@@ -47,8 +47,9 @@ bool writer_start(void);
 struct buffer *writer_take(uint32_t thread);
 /* Hands a full (or last) buffer over. */
 void writer_give(struct buffer *buffer);
-/* At g_emit_deadline, between two events. */
-void writer_tick(void);
+/* At g_emit_deadline, between two events.  True when a fork child's trace began
+ * just now: it already holds what the event that is about to be recorded did. */
+bool writer_tick(void);
 
 /* A section under construction: payload bytes of one chunk.  Waits for memory
  * and for the helper as long as it makes progress: for snapshots, which must
