@@ -64,14 +64,19 @@ static int collect_edge(struct py_object *target, void *arg)
 	return 0;
 }
 
-/* Not from ob_size: frames and generators have an item size, but no count. */
-static uint64_t object_size(const struct py_object *object, uint32_t block_offset)
+/* The size is not taken from ob_size: frames and generators have an item size,
+ * but no count.  The birth serves where the trace lost the allocation's event. */
+static void fill_from_block(struct snapshot_object *record, const struct py_object *object)
 {
 	struct shadow_block block;
 
-	if (shadow_find((uintptr_t)object - block_offset, &block) && block.size > block_offset)
-		return block.size - block_offset;
-	return (uint64_t)object->type->basicsize;
+	record->size = (uint64_t)object->type->basicsize;
+	if (!shadow_find((uintptr_t)object - record->block_offset, &block) ||
+	    block.size <= record->block_offset)
+		return;
+	record->size = block.size - record->block_offset;
+	record->stack = block.stack;
+	record->birth_pass = block.birth_pass;
 }
 
 static bool is_immortal(int64_t refcount)
@@ -98,9 +103,9 @@ static void write_object(struct walk *walk, struct py_object *object, unsigned g
 	if (object->type->traverse != NULL)
 		object->type->traverse(object, collect_edge, walk);
 	cpython_label_edges(info, object, walk->edges, walk->edge_count);
-	record.size = object_size(object, info->block_offset);
 	record.type = info->name;
 	record.block_offset = info->block_offset;
+	fill_from_block(&record, object);
 	if (generation == PERMANENT_GENERATION)
 		record.flags |= CASTAWAY_OBJECT_PERMANENT;
 	if (is_immortal(object->refcount))

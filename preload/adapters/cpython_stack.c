@@ -136,12 +136,31 @@ static uint32_t node_of(struct cached *cache, uint32_t parent, const struct fram
 	return entry->node;
 }
 
-uint32_t cpython_stack_capture(struct thread *thread, const struct stack_start *start)
+/* The usual depth: no array, no second pass. */
+static uint32_t capture_top(struct cached *cache)
+{
+	struct frame frame;
+
+	for (uintptr_t at = current_frame(); at != 0; at = py_word((void *)at, g_py_layout->frame_previous)) {
+		if (__builtin_expect(read_frame(at, &frame), 1))
+			return node_of(cache, 0, &frame);
+	}
+	return 0;
+}
+
+static uint32_t capture_chain(struct cached *cache)
 {
 	struct frame frames[DEPTH_MAX];
-	size_t count;
+	size_t count = walk(frames, g_config.python_depth < DEPTH_MAX ? g_config.python_depth : DEPTH_MAX);
 	uint32_t node = 0;
 
+	while (count-- > 0)
+		node = node_of(cache, node, &frames[count]);
+	return node;
+}
+
+uint32_t cpython_stack_capture(struct thread *thread, const struct stack_start *start)
+{
 	if (g_config.python_depth == 0)
 		return stack_capture(thread, start);
 	if (!s_valid)
@@ -150,10 +169,7 @@ uint32_t cpython_stack_capture(struct thread *thread, const struct stack_start *
 		thread->script = arena_map(CACHE_ENTRIES * sizeof(struct cached));
 	if (thread->script == NULL)
 		return 0;
-	count = walk(frames, g_config.python_depth < DEPTH_MAX ? g_config.python_depth : DEPTH_MAX);
-	while (count-- > 0)
-		node = node_of(thread->script, node, &frames[count]);
-	return node;
+	return g_config.python_depth == 1 ? capture_top(thread->script) : capture_chain(thread->script);
 }
 
 /* Compares what the offsets give with what the interpreter says of the frame
