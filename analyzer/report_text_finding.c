@@ -74,7 +74,8 @@ static void member_row(struct report_text *report, uint32_t number, uint32_t ind
 	textout_cell(&report->out, TEXTOUT_PLAIN, 6, text);
 	snprintf(text, sizeof(text), "%u", node->flags & GRAPH_NODE_GENERATION);
 	textout_cell(&report->out, TEXTOUT_PLAIN, 5, text);
-	textout_put(&report->out, "  %s\n", place != NULL ? place : "-");
+	textout_put(&report->out, "  %s%s\n", place != NULL ? place : "-",
+		    place != NULL && node->flags & GRAPH_NODE_RECYCLED ? " (or later)" : "");
 	free(place);
 }
 
@@ -106,7 +107,7 @@ static void write_members(struct report_text *report, const struct structure *st
 
 static void print_node(FILE *out, const struct report_text *report, uint32_t node)
 {
-	fprintf(out, "%s #%" PRIu32, type_of(report, node), report->model.place[node]);
+	fprintf(out, "%s#%" PRIu32, type_of(report, node), report->model.place[node]);
 }
 
 static void print_arrow(FILE *out, const struct report_text *report, const struct graph_edge *edge)
@@ -166,7 +167,7 @@ static void write_acquired(struct report_text *report, const struct report_step 
 			textout_put(&report->out, "\n");
 		}
 		header = true;
-		textout_put(&report->out, "%*s%s #%" PRIu32 "%s%s: %s\n", INDENT + 2, "",
+		textout_put(&report->out, "%*s%s#%" PRIu32 "%s%s: %s\n", INDENT + 2, "",
 			    type_of(report, steps[i].from), report->model.place[steps[i].from],
 			    field != NULL ? "." : "", field != NULL ? field : "", place);
 		free(place);
