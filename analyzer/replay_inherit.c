@@ -94,6 +94,7 @@ enum error_code replay_inherit(struct replay *replay, struct error *error)
 	for (size_t i = 0; i < trace->snapshot_count && !snapshot; i++)
 		if (trace->snapshots[i].reason == CASTAWAY_REASON_INHERIT)
 			snapshot = &trace->snapshots[i];
+	replay->inherited = snapshot || (trace->header.features & CASTAWAY_FEATURE_INHERITED);
 	if (!snapshot)
 		return ERROR_NONE;
 	code = snapshot_read_blocks(replay->trace, snapshot, add_block, &in, error);

@@ -90,7 +90,8 @@ enum error_code passes_add(struct replay *replay, const struct event *event)
 		return ERROR_NONE;
 	}
 	g = &replay->generations[domain];
-	passes_start_at(g, number);
+	if (replay->inherited)
+		passes_start_at(g, number);
 	/* Passes that threads recorded at nearly the same time may come in the
 	 * wrong order; a number that is taken already is damage. */
 	if (number < g->first || number - g->first > g->count + MAX_GAP || number >= UINT32_MAX - 1 ||
