@@ -63,7 +63,7 @@ static void write_trace(struct jsontext *json, const struct report_model *model)
 {
 	const struct trace *trace = model->analysis->trace;
 	char started[40], writer[sizeof(trace->header.writer) + 1];
-	uint64_t value;
+	uint64_t value = 0;
 	bool known;
 
 	snprintf(writer, sizeof(writer), "%.*s", (int)sizeof(trace->header.writer), trace->header.writer);

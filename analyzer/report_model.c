@@ -5,10 +5,8 @@
  */
 #include "report_model.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define MAX_LABEL_TYPES 3
 

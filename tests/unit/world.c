@@ -114,6 +114,32 @@ static void set_finding(struct world *w, uint32_t structures)
 	w->analysis.finding_count = 1;
 }
 
+/* What surrounds the findings: a limit, a snapshot, a runtime, totals. */
+static void set_surroundings(struct world *w)
+{
+	w->limits[0] = (struct trace_limit){CASTAWAY_LIMIT_STACK_DEPTH, 3, (char *)"64 frames"};
+	w->trace.limits = w->limits;
+	w->trace.limit_count = 1;
+	w->snapshot = (struct trace_snapshot){.reason = CASTAWAY_REASON_EXIT,
+					      .method = CASTAWAY_METHOD_SIGNAL,
+					      .pause_ns = 2500000,
+					      .name = (char *)""};
+	w->analysis.snapshot = &w->snapshot;
+	w->runtimes[0] = (struct runtime_row){.runtime = CASTAWAY_RUNTIME_NATIVE,
+					      .objects = 6,
+					      .enabled = true,
+					      .status = CASTAWAY_STATUS_EXACT};
+	w->runtimes[0].generation[1].objects = 6;
+	w->analysis.runtimes = w->runtimes;
+	w->analysis.runtime_count = 1;
+	w->analysis.summary = (struct analysis_summary){.objects = 6,
+							.edges = 6,
+							.structures = 2,
+							.stranded_structures = 2,
+							.stranded_objects = 6,
+							.stranded_bytes = 192};
+}
+
 /* Two pairs: nodes 0..2 and 3..5 are Parent, Child, Text. */
 struct world *world_new_pairs(void)
 {
@@ -138,27 +164,7 @@ struct world *world_new_pairs(void)
 	w->findings[0].advice = (struct break_advice){
 		true, TEXT_CHILD, TEXT_FIELD_PARENT, TEXT_PARENT, 1, 1, "it points back to its owner"};
 	w->findings[0].stranded_at = (struct stranding){true, 70, 1300000000, 1, 2, 0, CASTAWAY_EVENT_UNREF};
-	w->limits[0] = (struct trace_limit){CASTAWAY_LIMIT_STACK_DEPTH, 3, (char *)"64 frames"};
-	w->trace.limits = w->limits;
-	w->trace.limit_count = 1;
-	w->snapshot = (struct trace_snapshot){.reason = CASTAWAY_REASON_EXIT,
-					      .method = CASTAWAY_METHOD_SIGNAL,
-					      .pause_ns = 2500000,
-					      .name = (char *)""};
-	w->analysis.snapshot = &w->snapshot;
-	w->runtimes[0] = (struct runtime_row){.runtime = CASTAWAY_RUNTIME_NATIVE,
-					      .objects = 6,
-					      .enabled = true,
-					      .status = CASTAWAY_STATUS_EXACT};
-	w->runtimes[0].generation[1].objects = 6;
-	w->analysis.runtimes = w->runtimes;
-	w->analysis.runtime_count = 1;
-	w->analysis.summary = (struct analysis_summary){.objects = 6,
-							.edges = 6,
-							.structures = 2,
-							.stranded_structures = 2,
-							.stranded_objects = 6,
-							.stranded_bytes = 192};
+	set_surroundings(w);
 	return w;
 }
 
