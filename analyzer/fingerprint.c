@@ -18,9 +18,20 @@
 /* Up to this many members the colours are counted after every round. */
 #define COUNTED_SIZE   65536u
 #define COUNTED_ROUNDS 16u
-#define LARGE_ROUNDS   4u
+/* Above, there are few rounds, and one above a million: a structure of that
+ * size is told apart by its types and fields, if at all. */
+#define LARGE_ROUNDS 2u
+#define HUGE_SIZE    (1u << 20)
+
+#define LOCAL_AHEAD 32
+#define CELL_AHEAD  16
 
 enum direction { OUT = 1, IN = 2 };
+
+/* Of one member: what it is, and what its neighbours add up to. */
+struct cell {
+	uint64_t colour, sum;
+};
 
 struct fingerprint {
 	const struct graph *graph;
@@ -28,8 +39,9 @@ struct fingerprint {
 	uint64_t *text;  /* hash by string id; 0 = not made yet */
 	uint64_t *site;  /* hash by stack node; 0 = not made yet */
 	uint32_t *local; /* number of a node in the component at hand, else GRAPH_NONE */
-	uint64_t *colour, *sum;
+	struct cell *cell;
 	size_t capacity;
+	uint64_t *sorted; /* COUNTED_SIZE colours */
 };
 
 static uint64_t hash_numbers(const uint64_t *numbers, size_t count)
@@ -53,8 +65,9 @@ enum error_code fingerprint_new(const struct graph *graph, struct symbols *symbo
 		f->text = calloc((size_t)graph->trace->string_count + 1, sizeof(*f->text));
 		f->site = calloc((size_t)graph->trace->frame_count + 1, sizeof(*f->site));
 		f->local = malloc(((size_t)graph->node_count + 1) * sizeof(*f->local));
+		f->sorted = malloc(COUNTED_SIZE * sizeof(*f->sorted));
 	}
-	if (!f || !f->text || !f->site || !f->local) {
+	if (!f || !f->text || !f->site || !f->local || !f->sorted) {
 		fingerprint_free(f);
 		return error_set(error, ERROR_MEMORY, "out of memory for fingerprints");
 	}
@@ -70,8 +83,8 @@ void fingerprint_free(struct fingerprint *f)
 	free(f->text);
 	free(f->site);
 	free(f->local);
-	free(f->colour);
-	free(f->sum);
+	free(f->cell);
+	free(f->sorted);
 	free(f);
 }
 
@@ -158,48 +171,62 @@ uint64_t fingerprint_site(struct fingerprint *f, uint8_t runtime, uint32_t type,
 
 static bool reserve(struct fingerprint *f, uint32_t count)
 {
-	uint64_t *colour, *sum;
+	struct cell *cell;
 
 	if (count <= f->capacity)
 		return true;
-	colour = realloc(f->colour, count * sizeof(*colour));
-	if (colour)
-		f->colour = colour;
-	sum = realloc(f->sum, count * sizeof(*sum));
-	if (sum)
-		f->sum = sum;
-	if (!colour || !sum)
+	cell = realloc(f->cell, count * sizeof(*cell));
+	if (!cell)
 		return false;
+	f->cell = cell;
 	f->capacity = count;
 	return true;
+}
+
+/* The rows of a large component follow each other: what the coming edges lead
+ * to can be on its way before it is needed. */
+static void prefetch(const struct fingerprint *f, uint32_t e)
+{
+	const struct graph *graph = f->graph;
+	uint32_t local;
+
+	if (e + LOCAL_AHEAD >= graph->edge_count)
+		return;
+	__builtin_prefetch(&f->local[graph->edge[e + LOCAL_AHEAD].to]);
+	local = f->local[graph->edge[e + CELL_AHEAD].to];
+	if (local != GRAPH_NONE)
+		__builtin_prefetch(&f->cell[local], 1);
+}
+
+static uint64_t neighbour(uint64_t label, uint64_t colour, enum direction direction)
+{
+	const uint64_t parts[] = {label, colour, direction};
+
+	return hash_numbers(parts, 3);
 }
 
 static void refine(struct fingerprint *f, const uint32_t *member, uint32_t count)
 {
 	const struct graph *graph = f->graph;
 
-	memset(f->sum, 0, count * sizeof(*f->sum));
 	for (uint32_t i = 0; i < count; i++) {
 		for (uint32_t e = graph->first[member[i]]; e < graph->first[member[i] + 1]; e++) {
 			const struct graph_edge *edge = &graph->edge[e];
 			uint32_t to = f->local[edge->to];
-			uint64_t parts[3];
+			uint64_t label;
 
+			prefetch(f, e);
 			if (to == GRAPH_NONE)
 				continue;
-			parts[0] = text_hash(f, graph_field(edge)) + (uint64_t)graph_strength(edge);
-			parts[1] = f->colour[to];
-			parts[2] = OUT;
-			f->sum[i] += hash_numbers(parts, 3);
-			parts[1] = f->colour[i];
-			parts[2] = IN;
-			f->sum[to] += hash_numbers(parts, 3);
+			label = text_hash(f, graph_field(edge)) + (uint64_t)graph_strength(edge);
+			f->cell[i].sum += neighbour(label, f->cell[to].colour, OUT);
+			f->cell[to].sum += neighbour(label, f->cell[i].colour, IN);
 		}
 	}
 	for (uint32_t i = 0; i < count; i++) {
-		const uint64_t parts[] = {f->colour[i], f->sum[i]};
+		const uint64_t parts[] = {f->cell[i].colour, f->cell[i].sum};
 
-		f->colour[i] = hash_numbers(parts, 2);
+		f->cell[i] = (struct cell){.colour = hash_numbers(parts, 2)};
 	}
 }
 
@@ -214,10 +241,11 @@ static uint32_t count_colours(struct fingerprint *f, uint32_t count)
 {
 	uint32_t colours = 1;
 
-	memcpy(f->sum, f->colour, count * sizeof(*f->sum));
-	qsort(f->sum, count, sizeof(*f->sum), compare_colours);
+	for (uint32_t i = 0; i < count; i++)
+		f->sorted[i] = f->cell[i].colour;
+	qsort(f->sorted, count, sizeof(*f->sorted), compare_colours);
 	for (uint32_t i = 1; i < count; i++)
-		colours += f->sum[i] != f->sum[i - 1];
+		colours += f->sorted[i] != f->sorted[i - 1];
 	return colours;
 }
 
@@ -226,7 +254,7 @@ static void refine_until_stable(struct fingerprint *f, const uint32_t *member, u
 	uint32_t colours, grown;
 
 	if (count > COUNTED_SIZE) {
-		for (unsigned round = 0; round < LARGE_ROUNDS; round++)
+		for (unsigned round = 0; round < (count > HUGE_SIZE ? 1 : LARGE_ROUNDS); round++)
 			refine(f, member, count);
 		return;
 	}
@@ -252,11 +280,12 @@ enum error_code fingerprint_of(struct fingerprint *f, const uint32_t *member, ui
 		const struct graph_node *node = &f->graph->node[member[i]];
 
 		f->local[member[i]] = i;
-		f->colour[i] = fingerprint_site(f, node->runtime, node->type, node->stack);
+		f->cell[i].colour = fingerprint_site(f, node->runtime, node->type, node->stack);
+		f->cell[i].sum = 0;
 	}
 	refine_until_stable(f, member, count);
 	for (uint32_t i = 0; i < count; i++) {
-		const uint64_t parts[] = {f->colour[i], count};
+		const uint64_t parts[] = {f->cell[i].colour, count};
 
 		total += hash_numbers(parts, 2);
 		f->local[member[i]] = GRAPH_NONE;
