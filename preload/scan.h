@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From words of memory to blocks.  The index is a bitmap of block starts (one
+ * bit per 8 bytes) with a rank per 512 bytes, so that a word is classified with
+ * one look at the bitmap and one at the block, whatever the number of blocks.
+ * Pointers into the inside of a block count, pointers to its end do not.
+ *
+ * Runs in the snapshot child only: one thread, memory from the arena, no libc
+ * but mem*.
+ */
+#ifndef SCAN_H
+#define SCAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SCAN_NONE UINT32_MAX
+
+struct scan_block {
+	uint64_t address, size;
+};
+
+struct scan_word; /* scan.c */
+
+struct scan_index {
+	struct scan_block *blocks; /* by address, not overlapping */
+	uint32_t count, capacity;
+	struct scan_word **regions; /* by address >> 30 */
+	bool failed;                /* no memory, or blocks out of order */
+};
+
+/* A word at `offset` bytes into what was scanned points `interior` bytes into
+ * block `to`. */
+struct scan_hit {
+	uint32_t from, to;
+	uint64_t offset, interior;
+};
+typedef void (*scan_sink)(void *arg, const struct scan_hit *hit);
+
+/* Blocks come in the order of their addresses; one that overlaps the former is
+ * left out (false), as is any block past the first failure. */
+bool scan_index_begin(struct scan_index *index, uint32_t expected);
+bool scan_index_add(struct scan_index *index, uint64_t address, uint64_t size);
+
+/* Number of the block that holds `address`, or SCAN_NONE. */
+uint32_t scan_find(const struct scan_index *index, uintptr_t address);
+
+/* Words of [start, end), aligned to 8; hits carry `from`. */
+void scan_range(const struct scan_index *index, uint32_t from, const void *start, const void *end,
+		scan_sink sink, void *arg);
+
+/* The contents of blocks [first, last), hits in the order of `from`. */
+void scan_blocks(const struct scan_index *index, uint32_t first, uint32_t last, scan_sink sink, void *arg);
+
+#endif
