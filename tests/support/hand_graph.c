@@ -20,8 +20,9 @@ uint32_t hand_string(struct hand *h, const char *text)
 {
 	struct trace *trace = &h->trace;
 
-	for (uint32_t i = 0; i < trace->string_count; i++) {
-		if (strcmp(trace->strings[i].text, text) == 0)
+	/* From the newest: that one is asked for again and again. */
+	for (uint32_t i = trace->string_count; i-- > 0;) {
+		if (trace->strings[i].text == text || strcmp(trace->strings[i].text, text) == 0)
 			return i;
 	}
 	trace->strings = grown(trace->strings, trace->string_count + 1u, sizeof(*trace->strings));
