@@ -4,6 +4,7 @@
 # tree, reading reports, and printing TAP.  Every run is bounded by a timeout;
 # a run that hits it fails its case and leaves no process behind.
 import contextlib
+import fcntl
 import glob
 import json
 import os
@@ -80,12 +81,27 @@ def traces_in(directory):
     return sorted(glob.glob(os.path.join(glob.escape(directory), "*.castaway*")))
 
 
+def wait_for_writers(traces):
+    """Whoever writes a trace holds its lock; children's traces may end after their parent."""
+    for trace in traces:
+        with open(trace, "rb") as file:
+            deadline = time.monotonic() + TIMEOUT
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    assert time.monotonic() < deadline, "still being written: " + trace
+                    time.sleep(0.002)
+
+
 def record(directory, command, options=(), verb="record", **kw):
     """`castaway record`; the result's `traces` are the files that it left."""
     before = set(traces_in(directory))
     output = os.path.join(directory, "%e.%p.castaway")
     result = castaway(verb, "--quiet", "-o", output, *options, "--", *command, **kw)
     result.traces = [t for t in traces_in(directory) if t not in before]
+    wait_for_writers(result.traces)
     return result
 
 

@@ -60,6 +60,35 @@ def raw_kill(directory):
         member(check(trace), (FOUND,), "check: the finding stands, whatever is missing")
 
 
+def killed_sizes(trace):
+    """Sizes of the blocks, in order, that endings.c allocates and frees just before it is killed."""
+    sizes, live = [], set()
+    for event in Trace(trace).events():
+        if event["event"] == "ALLOC" and 6000 <= event["size"] < 6128:
+            sizes.append(event["size"])
+            live.add(event["block"])
+        elif event["event"] == "FREE":
+            live.discard(event["block"])
+    equal(live, set(), "blocks whose end is missing")
+    return sizes
+
+
+@case
+def nothing_lost_at_kill(directory):
+    """what was recorded before a SIGKILL is written after it, in a fork child too"""
+    all_of_them = [6000 + (i & 127) for i in range(100000)]
+    result = record(directory, [tracee("endings"), "raw_kill"])
+    equal(killed_sizes(result.traces[0]) == all_of_them, True, "blocks before the kill")
+    result = record(directory, [tracee("endings"), "fork_kill"])
+    equal((result.status, len(result.traces)), (0, 2), str(result))
+    child, = [t for t in result.traces if not report(t)["trace"]["complete"]]
+    equal(kinds(child), [["ChildLeft", "ChildRight"], PAIR], "the child's structures")
+    # A child's trace begins with what is alive when its first buffer is full.
+    sizes = killed_sizes(child)
+    assert len(sizes) > 40000, "%d of 100000 blocks" % len(sizes)
+    equal(sizes == all_of_them[-len(sizes):], True, "the child's last blocks")
+
+
 @case
 def raw_exit_group(directory):
     """a raw exit_group is an end without a word, but loses nothing"""

@@ -72,6 +72,7 @@ program("find piped to parallel xargs", "sh", "-c",
 program("ls of the descriptor table", "ls", "/proc/self/fd")
 program("env without the settings", "sh", "-c", "env | grep -v -e ^LD_PRELOAD= -e ^CASTAWAY_ -e ^_= | sort")
 program("a program that looks at itself", tracee("inspect"))
+program("a program that waits for children of every kind", tracee("inspect"), "wall")
 program("exceptions through frames and threads", tracee("throws"))
 program("diff, cut, tr and grep", "sh", "-c", "seq 50 > a; seq 2 3 60 > b; diff a b | cut -c1-3 | tr -d '\\n'; grep -c 5 a b")
 
@@ -168,6 +169,24 @@ def stdin_is_the_targets(directory):
     """castaway reads nothing of the target's stdin"""
     data = b"".join(b"line %d\n" % i for i in range(20000))
     equal(same(directory, ["cat"], stdin=data).out, data, "cat")
+
+
+@case
+def tracers(directory):
+    """strace and gdb, themselves traced, see only the children that they made"""
+    need("strace", "gdb")
+    same(directory, ["strace", "-f", "-o", "/dev/null", "sh", "-c", "true; (exit 3)"], timeout=20)
+    same(directory, ["gdb", "-q", "-batch", "-nx", "-ex", "run", "--args", tracee("closed")], timeout=40)
+
+
+@case
+def valgrind(directory):
+    """valgrind runs a program under castaway, without the helper process"""
+    need("valgrind")
+    command = ["valgrind", "-q", "--error-exitcode=99", tracee("shapes"), "pair"]
+    equal(run(command).status, 0, "bare")
+    result = record(directory, command)
+    equal((result.status, result.out), (0, b""), str(result))
 
 
 @case

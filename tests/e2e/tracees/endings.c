@@ -36,11 +36,14 @@ static void end_by_fault(void)
 	*nowhere = 1;
 }
 
-/* Nothing of ours runs after this: the kernel ends us in the middle of work. */
+/* Nothing of ours runs after this: the kernel ends us in the middle of work.
+ * KILLED_PAIRS blocks of remarkable sizes tell how much of it is in the trace. */
+#define KILLED_PAIRS 100000
+
 static void end_by_raw_kill(void)
 {
-	for (int i = 0; i < 100000; i++)
-		free(malloc((size_t)(i & 127)));
+	for (int i = 0; i < KILLED_PAIRS; i++)
+		free(malloc(6000 + (size_t)(i & 127)));
 	syscall(SYS_kill, getpid(), SIGKILL);
 }
 
@@ -63,6 +66,17 @@ static int end_by_fork(void)
 		return 0;
 	}
 	return wait_for(child);
+}
+
+static int end_by_fork_kill(void)
+{
+	pid_t child = fork();
+
+	if (child == 0) {
+		plant("ChildLeft", "ChildRight");
+		end_by_raw_kill();
+	}
+	return wait_for(child) == 98 ? 0 : 1;
 }
 
 static int end_by_vfork(char **argv)
@@ -133,6 +147,8 @@ int main(int argc, char **argv)
 		end_by_raw_kill();
 	if (!strcmp(how, "fork"))
 		return end_by_fork();
+	if (!strcmp(how, "fork_kill"))
+		return end_by_fork_kill();
 	if (!strcmp(how, "vfork"))
 		return end_by_vfork(argv);
 	if (!strcmp(how, "daemon"))
