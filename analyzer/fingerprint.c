@@ -268,6 +268,13 @@ static void refine_until_stable(struct fingerprint *f, const uint32_t *member, u
 	}
 }
 
+/* What comes from a free list has the site of whoever had it first, which no
+ * two runs agree on. */
+static uint32_t lasting_site(const struct graph_node *node)
+{
+	return node->flags & GRAPH_NODE_RECYCLED ? 0 : node->stack;
+}
+
 enum error_code fingerprint_of(struct fingerprint *f, const uint32_t *member, uint32_t count, uint64_t *ret,
 			       struct error *error)
 {
@@ -280,7 +287,7 @@ enum error_code fingerprint_of(struct fingerprint *f, const uint32_t *member, ui
 		const struct graph_node *node = &f->graph->node[member[i]];
 
 		f->local[member[i]] = i;
-		f->cell[i].colour = fingerprint_site(f, node->runtime, node->type, node->stack);
+		f->cell[i].colour = fingerprint_site(f, node->runtime, node->type, lasting_site(node));
 		f->cell[i].sum = 0;
 	}
 	refine_until_stable(f, member, count);

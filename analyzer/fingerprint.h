@@ -4,12 +4,13 @@
  * differ only in addresses, order, ids, or what holds them from outside.
  *
  * What goes in, per member: runtime, type name, names of the innermost
- * function(s) of its allocation stack (without line numbers); per edge inside
- * the component: strength and field name.  Colours are refined as by Weisfeiler
- * and Leman: a node's colour takes in those of its neighbours, along edges and
- * against them, until the number of colours stops growing or a fixed number of
- * rounds is over.  The number depends on the size only, so equal shapes stop in
- * the same round.
+ * function(s) of its allocation stack (without line numbers; not for recycled
+ * objects, whose site may be another one's); per edge inside the component:
+ * strength and field name.  Colours are refined as by Weisfeiler and Leman: a
+ * node's colour takes in those of its neighbours, along edges and against them,
+ * until the number of colours stops growing or a fixed number of rounds is
+ * over.  The number depends on the size only, so equal shapes stop in the same
+ * round.
  */
 #ifndef FINGERPRINT_H
 #define FINGERPRINT_H

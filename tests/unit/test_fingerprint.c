@@ -180,6 +180,25 @@ static void test_distance(void **state)
 	assert_true(fingerprint(marked_ring(13, 4, 0)) != four);
 }
 
+/* Where the memory of a recycled object first came from is chance. */
+static void test_recycled_sites(void **state)
+{
+	uint64_t hash[3];
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct hand *h = hand_new(2);
+
+		hand_edge(h, 0, 1);
+		hand_edge(h, 1, 0);
+		h->graph.node[0].stack = hand_site(h, i ? "other" : "make", "tree.py", 3);
+		if (i < 2)
+			h->graph.node[0].flags |= GRAPH_NODE_RECYCLED;
+		hash[i] = fingerprint(h);
+	}
+	assert_true(hash[0] == hash[1]);
+	assert_true(hash[1] != hash[2]);
+}
+
 static void test_random_permutations(void **state)
 {
 	uint64_t seed = 5;
@@ -236,6 +255,7 @@ int main(void)
 		cmocka_unit_test(test_harmless),
 		cmocka_unit_test(test_surroundings),
 		cmocka_unit_test(test_distance),
+		cmocka_unit_test(test_recycled_sites),
 		cmocka_unit_test(test_random_permutations),
 		cmocka_unit_test(test_stable_over_versions),
 		cmocka_unit_test(test_million),
