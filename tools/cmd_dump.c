@@ -5,12 +5,14 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd.h"
 #include "event.h"
 #include "interrupt.h"
 #include "message.h"
 #include "options.h"
+#include "progress.h"
 #include "session.h"
 #include "text.h"
 
@@ -150,18 +152,24 @@ static void print_event(const struct trace *trace, const struct event *event, st
 static int dump(struct trace *trace, struct symbols *symbols)
 {
 	struct event_stream *stream;
+	struct progress progress;
 	struct error error = {0};
 	struct event event;
 	int more;
 
 	if (event_stream_open(trace, &stream, &error) != ERROR_NONE)
 		return session_fail(trace->path, &error);
+	progress_begin(&progress);
+	progress.enabled = progress.enabled && !isatty(STDOUT_FILENO);
 	while ((more = event_stream_next(stream, &event, &error)) > 0) {
 		if (event.index > g_dump.to || ferror(stdout) || interrupt_pending())
 			break;
+		if (event.index % PROGRESS_EVENTS == 0)
+			progress_update(&progress, "events", session_fraction(trace, event.index));
 		if (event.index >= g_dump.from)
 			print_event(trace, &event, symbols);
 	}
+	progress_end(&progress);
 	event_stream_free(stream);
 	if (interrupt_pending())
 		return EXIT_STATUS_SIGNAL + interrupt_pending();

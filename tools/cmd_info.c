@@ -7,8 +7,10 @@
 
 #include "cmd.h"
 #include "event.h"
+#include "interrupt.h"
 #include "message.h"
 #include "options.h"
+#include "progress.h"
 #include "session.h"
 #include "text.h"
 
@@ -74,19 +76,26 @@ static uint32_t entries(uint32_t count)
 static int count_events(struct trace *trace, struct totals *totals)
 {
 	struct event_stream *stream;
+	struct progress progress;
 	struct error error = {0};
 	struct event event;
 	int more;
 
 	if (event_stream_open(trace, &stream, &error) != ERROR_NONE)
 		return session_fail(trace->path, &error);
-	while ((more = event_stream_next(stream, &event, &error)) > 0) {
+	progress_begin(&progress);
+	while ((more = event_stream_next(stream, &event, &error)) > 0 && !interrupt_pending()) {
+		if (event.index % PROGRESS_EVENTS == 0)
+			progress_update(&progress, "events", session_fraction(trace, event.index));
 		totals->events++;
 		if (event.opcode < CASTAWAY_EVENT_LIMIT)
 			totals->count[event.opcode]++;
 		totals->last_ticks = event.ticks;
 	}
+	progress_end(&progress);
 	event_stream_free(stream);
+	if (interrupt_pending())
+		return EXIT_STATUS_SIGNAL + interrupt_pending();
 	return more < 0 ? session_fail(trace->path, &error) : EXIT_STATUS_OK;
 }
 

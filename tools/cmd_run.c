@@ -132,6 +132,8 @@ int cmd_run(int argc, char **argv)
 	target.settings = settings_text();
 	status = EXIT_STATUS_ERROR;
 	if (target_run(&target)) {
+		/* From here on a signal must not leave the directory behind. */
+		interrupt_catch();
 		status = check_traces(&traces, &target);
 		if (g_run.output)
 			kept = traces_keep(&traces, g_run.output);

@@ -9,6 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* For loops over events: how often to call progress_update. */
+#define PROGRESS_EVENTS 65536
+
 struct progress {
 	bool enabled, shown;
 	uint64_t start_ns, last_ns;

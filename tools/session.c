@@ -28,6 +28,11 @@ struct trace *session_open(const char *path)
 	return NULL;
 }
 
+double session_fraction(const struct trace *trace, uint64_t event)
+{
+	return trace->has_end && trace->end_events ? (double)event / (double)trace->end_events : 0;
+}
+
 void session_warn_partial(const struct trace *trace)
 {
 	bool said = trace->complete;

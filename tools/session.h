@@ -18,6 +18,9 @@ int session_run(const char *path, session_visit visit, void *arg);
 /* Opens a trace or prints why not; NULL = failed. */
 struct trace *session_open(const char *path);
 
+/* How far an event is into the trace, for progress; 0 when nobody counted. */
+double session_fraction(const struct trace *trace, uint64_t event);
+
 /* Says on stderr what a damaged or unfinished trace lacks: for output that has
  * no place for it.  After the events were read, as damage may show only then. */
 void session_warn_partial(const struct trace *trace);
