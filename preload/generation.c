@@ -31,13 +31,19 @@ static struct domain s_domains[CASTAWAY_DOMAIN_COUNT];
 static uint64_t s_thresholds[GENERATION_COUNT] = {700, 10, 10};
 static bool s_enabled = true;
 
-/* All of these are read without the lock too. */
+/* All of these are read, and some are counted, without the lock too. */
 #define READ(what)         __atomic_load_n(&(what), __ATOMIC_RELAXED)
 #define WRITE(what, value) __atomic_store_n(&(what), (value), __ATOMIC_RELAXED)
+#define ADD(what, value)   __atomic_add_fetch(&(what), (value), __ATOMIC_RELAXED)
+#define TAKE(what)         __atomic_exchange_n(&(what), 0, __ATOMIC_RELAXED)
 
 static void subtract(uint64_t *from, uint64_t amount)
 {
-	WRITE(*from, *from > amount ? *from - amount : 0);
+	uint64_t now = READ(*from);
+
+	while (!__atomic_compare_exchange_n(from, &now, now > amount ? now - amount : 0, true,
+					    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
 }
 
 void generation_init(const uint64_t thresholds[3])
@@ -64,30 +70,31 @@ unsigned generation_of(enum castaway_domain domain, uint32_t birth_pass)
 static void pass_run(struct domain *d, unsigned generation, struct pass *pass)
 {
 	unsigned to = generation + 1 < GENERATION_COUNT ? generation + 1 : generation;
-	uint64_t examined = 0, promoted;
+	uint64_t examined = 0, stay = 0;
 
 	for (unsigned i = 0; i <= generation; i++) {
-		examined += d->live[i];
+		uint64_t here = TAKE(d->live[i]);
+
+		examined += here;
+		if (i == to)
+			stay = here;
 		WRITE(d->count[i], 0);
 	}
-	promoted = to == generation ? examined - d->live[to] : examined;
-	for (unsigned i = 0; i <= generation; i++)
-		WRITE(d->live[i], 0);
-	WRITE(d->live[to], d->live[to] + examined);
+	ADD(d->live[to], examined);
 	if (generation + 1 < GENERATION_COUNT)
-		WRITE(d->count[to], d->count[to] + 1);
+		ADD(d->count[to], 1);
 	if (generation == GENERATION_COUNT - 2)
 		d->long_lived_pending += examined;
 	if (generation == GENERATION_COUNT - 1) {
 		d->long_lived_pending = 0;
 		d->long_lived_total = examined;
 	}
-	WRITE(d->stats[generation].collections, d->stats[generation].collections + 1);
-	WRITE(d->stats[generation].examined, d->stats[generation].examined + examined);
-	WRITE(d->stats[generation].promoted, d->stats[generation].promoted + promoted);
+	ADD(d->stats[generation].collections, 1);
+	ADD(d->stats[generation].examined, examined);
+	ADD(d->stats[generation].promoted, examined - stay);
 	*pass = (struct pass){
 		.ran = true,
-		.values = {(uint64_t)(d - s_domains), d->passes, generation, examined, promoted},
+		.values = {(uint64_t)(d - s_domains), d->passes, generation, examined, examined - stay},
 	};
 	if (generation > 0)
 		WRITE(d->old_pass, d->passes + 1);
@@ -99,10 +106,10 @@ static void pass_run(struct domain *d, unsigned generation, struct pass *pass)
 static void pass_when_due(struct domain *d, struct pass *pass)
 {
 	pass->ran = false;
-	if (!READ(s_enabled) || !READ(s_thresholds[0]) || d->count[0] <= READ(s_thresholds[0]))
+	if (!READ(s_enabled) || !READ(s_thresholds[0]) || READ(d->count[0]) <= READ(s_thresholds[0]))
 		return;
 	for (unsigned i = GENERATION_COUNT; i-- > 0;) {
-		if (d->count[i] <= READ(s_thresholds[i]))
+		if (READ(d->count[i]) <= READ(s_thresholds[i]))
 			continue;
 		if (i == GENERATION_COUNT - 1 && d->long_lived_pending < d->long_lived_total / 4)
 			continue;
@@ -122,9 +129,10 @@ static void blocks_died(struct domain *d, uint64_t deaths)
 {
 	subtract(&d->count[0], deaths);
 	for (unsigned i = 0; i < GENERATION_COUNT; i++) {
-		uint64_t here = deaths < d->live[i] ? deaths : d->live[i];
+		uint64_t here = READ(d->live[i]);
 
-		WRITE(d->live[i], d->live[i] - here);
+		here = deaths < here ? deaths : here;
+		subtract(&d->live[i], here);
 		deaths -= here;
 	}
 }
@@ -139,9 +147,9 @@ bool generation_count(struct thread *thread, enum castaway_domain domain, int64_
 	if (births < 0) {
 		blocks_died(d, (uint64_t)-births);
 	} else {
-		WRITE(d->count[0], d->count[0] + (uint64_t)births);
+		ADD(d->count[0], (uint64_t)births);
 		pass_when_due(d, &pass);
-		WRITE(d->live[0], d->live[0] + (uint64_t)births);
+		ADD(d->live[0], (uint64_t)births);
 	}
 	spin_unlock(&d->lock);
 	pass_emit(thread, &pass);
@@ -149,7 +157,7 @@ bool generation_count(struct thread *thread, enum castaway_domain domain, int64_
 }
 
 /* Objects: a birth or death that cannot get the lock in time counts all the
- * same; then the totals may be off by a few, the stamps never are. */
+ * same; then one may be counted in the generation beside its own. */
 static void objects_lock(bool *locked)
 {
 	*locked = spin_lock(&s_domains[CASTAWAY_DOMAIN_OBJECTS].lock);
@@ -168,12 +176,12 @@ void generation_object_born(struct thread *thread, struct generation_stamp *ret)
 	bool locked;
 
 	objects_lock(&locked);
-	WRITE(d->count[0], d->count[0] + 1);
+	ADD(d->count[0], 1);
 	if (locked)
 		pass_when_due(d, &pass);
-	ret->serial = __atomic_add_fetch(&d->serial, 1, __ATOMIC_RELAXED);
-	ret->pass = d->passes;
-	WRITE(d->live[0], d->live[0] + 1);
+	ret->serial = ADD(d->serial, 1);
+	ret->pass = READ(d->passes);
+	ADD(d->live[0], 1);
 	objects_unlock(locked);
 	pass_emit(thread, &pass);
 }
@@ -261,11 +269,10 @@ void generation_freeze(struct thread *thread)
 
 	objects_lock(&locked);
 	for (unsigned i = 0; i < GENERATION_COUNT; i++) {
-		WRITE(d->frozen, d->frozen + d->live[i]);
-		WRITE(d->live[i], 0);
+		ADD(d->frozen, TAKE(d->live[i]));
 		WRITE(d->count[i], 0);
 	}
-	WRITE(d->frozen_until, d->serial);
+	WRITE(d->frozen_until, READ(d->serial));
 	objects_unlock(locked);
 	emit_control(thread, CASTAWAY_GC_FREEZE, NULL);
 }
@@ -276,8 +283,7 @@ void generation_unfreeze(struct thread *thread)
 	bool locked;
 
 	objects_lock(&locked);
-	WRITE(d->live[GENERATION_COUNT - 1], d->live[GENERATION_COUNT - 1] + d->frozen);
-	WRITE(d->frozen, 0);
+	ADD(d->live[GENERATION_COUNT - 1], TAKE(d->frozen));
 	if (d->frozen_until) {
 		WRITE(d->unfrozen_until, d->frozen_until);
 		WRITE(d->frozen_until, 0);

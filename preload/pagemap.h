@@ -72,7 +72,7 @@ static inline uint32_t pagemap_take(struct pagemap *map, uintptr_t address)
 	return __atomic_exchange_n(slot, 0, __ATOMIC_ACQ_REL);
 }
 
-/* The first slot that is not 0 in [*address, end): sets *address to the start
+/* The first slot that is not 0, from the granule of *address on and before end: sets *address to the start
  * of its granule and *value to what it holds; false when there is none. */
 bool pagemap_next(struct pagemap *map, uintptr_t *address, uintptr_t end, uint32_t *value);
 

@@ -31,8 +31,8 @@ struct pool_cache {
 	uint32_t *head, *count;
 };
 
-/* Index of a record with unspecified contents, 0 without memory.  `cache` may
- * be NULL: then every call goes to the shared list. */
+/* Index of a record with unspecified contents, 0 without memory.  `cache` is
+ * NULL in all calls for a pool (every one goes to the shared list) or in none. */
 uint32_t pool_take(struct pool *pool, const struct pool_cache *cache);
 void pool_give(struct pool *pool, const struct pool_cache *cache, uint32_t index);
 

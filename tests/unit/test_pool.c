@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Record pools: no record has two owners, and a thread that only frees feeds
+ * one that only allocates.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "preload/pool.h"
+#include "preload_stub.h"
+
+#define RING      1024u
+#define MOVED     200000u
+#define HELD      512u
+#define STRESS_MS 400u
+
+struct record {
+	uint64_t link; /* overwritten while it is free */
+	uint64_t owner;
+};
+
+static struct pool s_pool = POOL_INIT(struct record), s_pair = POOL_INIT(struct record),
+		   s_plain = POOL_INIT(struct record);
+static uint32_t s_ring[RING], s_written, s_read;
+static uint32_t s_conflicts;
+
+static struct pool_cache cache_of(unsigned index)
+{
+	return (struct pool_cache){&g_stub_threads[index].block_free,
+				   &g_stub_threads[index].block_free_count};
+}
+
+static void test_reuse(void **state)
+{
+	uint32_t first = pool_take(&s_plain, NULL), second = pool_take(&s_plain, NULL);
+
+	assert_int_equal(first, 1);
+	assert_int_equal(second, 2);
+	assert_ptr_equal((char *)pool_at(&s_plain, second) - (char *)pool_at(&s_plain, first),
+			 sizeof(struct record));
+	pool_give(&s_plain, NULL, first);
+	assert_int_equal(pool_take(&s_plain, NULL), first);
+	assert_int_equal(pool_take(&s_plain, NULL), 3);
+}
+
+static void test_segments(void **state)
+{
+	uint32_t index = 0;
+
+	for (uint32_t i = 0; i < 3u << POOL_SEGMENT_BITS; i++) {
+		index = pool_take(&s_plain, NULL);
+		((struct record *)pool_at(&s_plain, index))->owner = index;
+	}
+	for (uint32_t i = 4; i <= index; i++)
+		assert_int_equal(((struct record *)pool_at(&s_plain, i))->owner, i);
+	/* Index 3 was the last one of the test before. */
+	assert_int_equal(index, 3 + (3u << POOL_SEGMENT_BITS));
+}
+
+/* Thread 0 takes, thread 1 gives back. */
+static void pair_body(unsigned index)
+{
+	struct pool_cache cache = cache_of(index);
+
+	for (uint32_t i = 0; i < MOVED; i++) {
+		if (index == 0) {
+			while (i - __atomic_load_n(&s_read, __ATOMIC_ACQUIRE) >= RING)
+				__builtin_ia32_pause();
+			s_ring[i % RING] = pool_take(&s_pair, &cache);
+			__atomic_store_n(&s_written, i + 1, __ATOMIC_RELEASE);
+		} else {
+			while (__atomic_load_n(&s_written, __ATOMIC_ACQUIRE) <= i)
+				__builtin_ia32_pause();
+			pool_give(&s_pair, &cache, s_ring[i % RING]);
+			__atomic_store_n(&s_read, i + 1, __ATOMIC_RELEASE);
+		}
+	}
+}
+
+static void test_producer_and_consumer(void **state)
+{
+	stub_run_threads(2, pair_body);
+	/* At most RING in flight, a full list in each thread, one batch between. */
+	assert_true(s_pair.used < RING + 2 * 257 + 256);
+}
+
+static struct pool *s_stressed;
+static int s_with_lists;
+
+static void stress_body(unsigned index)
+{
+	struct pool_cache own = cache_of(index);
+	const struct pool_cache *cache = s_with_lists ? &own : NULL;
+	uint32_t held[HELD] = {0};
+	uint64_t end = stub_milliseconds() + STRESS_MS;
+	uint32_t random = index + 1;
+
+	for (uint32_t i = 0; i % 4096 != 0 || stub_milliseconds() < end; i++) {
+		uint32_t *slot;
+		uint64_t *owner, expected;
+
+		random = random * 1664525 + 1013904223;
+		slot = &held[random >> 16 & (HELD - 1)];
+		expected = *slot ? index + 1 : 0;
+		if (!*slot)
+			*slot = pool_take(s_stressed, cache);
+		owner = &((struct record *)pool_at(s_stressed, *slot))->owner;
+		if (__atomic_exchange_n(owner, expected ? 0 : index + 1, __ATOMIC_RELAXED) != expected)
+			__atomic_add_fetch(&s_conflicts, 1, __ATOMIC_RELAXED);
+		if (expected) {
+			pool_give(s_stressed, cache, *slot);
+			*slot = 0;
+		}
+	}
+}
+
+static void stress(struct pool *pool, int with_lists)
+{
+	for (unsigned i = 0; i < 4; i++)
+		g_stub_threads[i].block_free = g_stub_threads[i].block_free_count = 0;
+	s_stressed = pool;
+	s_with_lists = with_lists;
+	stub_run_threads(4, stress_body);
+	assert_int_equal(s_conflicts, 0);
+	assert_true(pool->used < 4 * (HELD + 257 + 256));
+}
+
+static void test_stress_lists(void **state)
+{
+	stress(&s_pool, 1);
+}
+
+static void test_stress_shared(void **state)
+{
+	static struct pool shared = POOL_INIT(struct record);
+
+	stress(&shared, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_reuse),
+		cmocka_unit_test(test_segments),
+		cmocka_unit_test(test_producer_and_consumer),
+		cmocka_unit_test(test_stress_lists),
+		cmocka_unit_test(test_stress_shared),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
