@@ -18,6 +18,7 @@
 #define MAX_CLASSES 1024u /* further ones are not considered */
 #define SLOTS       4096u
 #define MAX_TESTS   16u
+#define MAX_LINKS   4096u
 #define TEST_BUDGET (32u << 20) /* nodes and edges visited in tests, per component */
 
 struct class
@@ -187,17 +188,18 @@ static uint32_t hint_of(const char *text)
 	return best;
 }
 
+/* The newest one; in a large container not looked for forever. */
 static const struct replay_link *link_of(const struct replay_object *owner, uint64_t target, uint32_t field)
 {
-	const struct replay_link *latest = NULL;
+	uint32_t count = owner ? owner->link_count : 0;
 
-	for (uint32_t l = 0; owner && l < owner->link_count; l++) {
-		const struct replay_link *link = &owner->links[l];
+	for (uint32_t tries = 0; tries < count && tries < MAX_LINKS; tries++) {
+		const struct replay_link *link = &owner->links[count - 1 - tries];
 
 		if (link->target == target && link->field == field && !link->weak)
-			latest = link;
+			return link;
 	}
-	return latest;
+	return NULL;
 }
 
 /* By the first reference of the class: they are alike in this as a rule. */

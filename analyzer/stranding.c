@@ -8,18 +8,18 @@
 
 #include <stdlib.h>
 
-struct link {
-	uint32_t target; /* watch */
-	uint32_t field;
-	bool weak;
+/* The links of one owner to one target through one field.  `kinds` has a bit
+ * for each of the newest 64, newest lowest: 1 = weak. */
+struct links {
+	uint32_t owner, target, field; /* watches; owner GRAPH_NONE = a free slot */
+	uint32_t count;
+	uint64_t kinds;
 };
 
 struct watch {
 	uint64_t address, birth_event;
 	uint32_t group, node;
 	bool alive;
-	struct link *links; /* to members of the same group */
-	uint32_t link_count, link_capacity;
 };
 
 struct walk {
@@ -31,6 +31,8 @@ struct walk {
 	uint32_t watch_count;
 	uint32_t *slot; /* hash of addresses: watch, or GRAPH_NONE */
 	unsigned slot_bits;
+	struct links *links; /* hash, only inside groups */
+	size_t links_used, links_size;
 };
 
 static size_t slot_of(const struct walk *w, uint64_t address)
@@ -153,52 +155,88 @@ static void on_count(struct walk *w, const struct event *event, int64_t by)
 		change(w, watch, by, event, 1);
 }
 
-static bool append_link(struct watch *owner, const struct link *link)
+/* The entry of the key, or the free slot where it would be. */
+static struct links *find_links(struct links *table, size_t size, const struct links *key)
 {
-	if (owner->link_count == owner->link_capacity) {
-		uint32_t capacity = owner->link_capacity ? 2 * owner->link_capacity : 4;
-		struct link *links = realloc(owner->links, capacity * sizeof(*links));
+	uint64_t hash = ((uint64_t)key->owner << 32 | key->target) * UINT64_C(0x9e3779b97f4a7c15);
+	size_t at = (size_t)((hash ^ key->field * UINT64_C(0xc2b2ae3d27d4eb4f)) >> 20) & (size - 1);
 
-		if (!links)
-			return false;
-		owner->links = links;
-		owner->link_capacity = capacity;
+	while (table[at].owner != GRAPH_NONE &&
+	       (table[at].owner != key->owner || table[at].target != key->target ||
+		table[at].field != key->field))
+		at = (at + 1) & (size - 1);
+	return &table[at];
+}
+
+static bool grow_links(struct walk *w)
+{
+	size_t size = w->links_size ? 2 * w->links_size : 64;
+	struct links *table = malloc(size * sizeof(*table));
+
+	if (!table)
+		return false;
+	for (size_t i = 0; i < size; i++)
+		table[i].owner = GRAPH_NONE;
+	for (size_t i = 0; i < w->links_size; i++) {
+		if (w->links[i].owner != GRAPH_NONE)
+			*find_links(table, size, &w->links[i]) = w->links[i];
 	}
-	owner->links[owner->link_count++] = *link;
+	free(w->links);
+	w->links = table;
+	w->links_size = size;
+	return true;
+}
+
+/* Both ends when they are members of one group, else false. */
+static bool find_ends(const struct walk *w, const struct event *event, struct links *key)
+{
+	const struct watch *owner = find_alive(w, event->field[0]);
+	const struct watch *target = find_alive(w, event->field[1]);
+
+	if (!owner || !target || owner->group != target->group)
+		return false;
+	*key = (struct links){.owner = (uint32_t)(owner - w->watch),
+			      .target = (uint32_t)(target - w->watch),
+			      .field = (uint32_t)event->field[2]};
 	return true;
 }
 
 static bool on_link(struct walk *w, const struct event *event, bool weak)
 {
-	struct watch *owner = find_alive(w, event->field[0]), *target = find_alive(w, event->field[1]);
-	struct link link = {.field = (uint32_t)event->field[2], .weak = weak};
+	struct links key, *links;
 
-	if (!owner || !target || owner->group != target->group)
+	if (!find_ends(w, event, &key))
 		return true;
-	link.target = (uint32_t)(target - w->watch);
-	if (!append_link(owner, &link))
+	if (2 * w->links_used >= w->links_size && !grow_links(w))
 		return false;
+	links = find_links(w->links, w->links_size, &key);
+	if (links->owner == GRAPH_NONE) {
+		*links = key;
+		w->links_used++;
+	}
+	links->count++;
+	links->kinds = links->kinds << 1 | weak;
 	if (!weak)
-		change(w, owner, -1, event, 3);
+		change(w, &w->watch[key.owner], -1, event, 3);
 	return true;
 }
 
+/* As in the replay, the newest link goes. */
 static void on_unlink(struct walk *w, const struct event *event)
 {
-	struct watch *owner = find_alive(w, event->field[0]), *target = find_alive(w, event->field[1]);
+	struct links key, *links;
+	bool weak;
 
-	if (!owner || !target)
+	if (!w->links_size || !find_ends(w, event, &key))
 		return;
-	for (uint32_t l = owner->link_count; l-- > 0;) {
-		struct link link = owner->links[l];
-
-		if (&w->watch[link.target] != target || link.field != (uint32_t)event->field[2])
-			continue;
-		owner->links[l] = owner->links[--owner->link_count];
-		if (!link.weak)
-			change(w, owner, 1, event, 3);
+	links = find_links(w->links, w->links_size, &key);
+	if (links->owner == GRAPH_NONE || links->count == 0)
 		return;
-	}
+	weak = links->kinds & 1;
+	links->kinds >>= 1;
+	links->count--;
+	if (!weak)
+		change(w, &w->watch[key.owner], 1, event, 3);
 }
 
 /* False when memory ran out. */
@@ -268,8 +306,7 @@ enum error_code stranding_find(struct trace *trace, const struct replay *replay,
 		code = walk_events(&walk, trace, until, error);
 	if (!code)
 		drop_unsure(&walk);
-	for (uint32_t i = 0; i < walk.watch_count; i++)
-		free(walk.watch[i].links);
+	free(walk.links);
 	free(walk.watch);
 	free(walk.slot);
 	free(walk.outside);

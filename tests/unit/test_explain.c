@@ -239,16 +239,21 @@ struct judged {
 	struct analysis *analysis;
 };
 
-static void judge(struct builder *b, struct judged *j)
+static void judge_until(struct builder *b, uint64_t ticks, struct judged *j)
 {
 	struct analysis_options options;
 
 	analysis_options_default(&options);
 	options.symbols.off = true;
 	*j = (struct judged){.builder = b};
-	builder_end(b, CASTAWAY_END_EXIT, 1000);
+	builder_end(b, CASTAWAY_END_EXIT, ticks);
 	j->trace = builder_open(b);
 	assert_int_equal(analysis_run(j->trace, &options, &j->analysis, NULL), ERROR_NONE);
+}
+
+static void judge(struct builder *b, struct judged *j)
+{
+	judge_until(b, 1000, j);
 }
 
 static void release(struct judged *j)
@@ -381,6 +386,39 @@ static void test_weak_links(void **state)
 	release(&j);
 }
 
+/* A container and its children, linked and unlinked over and over: the time
+ * must not go with the square, nor may a link get lost. */
+static void test_many_links(void **state)
+{
+	enum { CHILDREN = 20000 };
+	struct builder *b = builder_new();
+	uint32_t type = builder_string(b, "Node");
+	uint32_t item = builder_string(b, "item"), parent = builder_string(b, "parent");
+	uint64_t ticks = 10;
+	struct judged j;
+	clock_t start;
+
+	builder_event(b, 1, ticks++, OBJECT, 0x1000, 64, type, 0);
+	for (uint64_t i = 0; i < CHILDREN; i++) {
+		uint64_t child = 0x10000 + 64 * i;
+
+		builder_event(b, 1, ticks++, OBJECT, child, 64, type, 0);
+		builder_event(b, 1, ticks++, LINK, 0x1000, child, item, 0);
+		builder_event(b, 1, ticks++, REF, 0x1000, 0);
+		builder_event(b, 1, ticks++, LINK, child, 0x1000, parent, 0);
+	}
+	for (uint64_t i = 0; i < CHILDREN; i++) {
+		builder_event(b, 1, ticks++, UNLINK, 0x1000, 0x10000 + 64 * i, item, 0);
+		builder_event(b, 1, ticks++, LINK, 0x1000, 0x10000 + 64 * i, item, 0);
+	}
+	builder_event(b, 1, ticks, UNREF, 0x1000, 0);
+	start = clock();
+	judge_until(b, ticks + 1, &j);
+	assert_true(clock() - start < 2 * CLOCKS_PER_SEC);
+	expect_stranded_at(&j, 1 + 6 * CHILDREN, CASTAWAY_EVENT_UNREF, 0x1000);
+	release(&j);
+}
+
 /* A cycle that hangs on a released object: that reference is the evidence's
  * outside part, and the members alone never came to zero. */
 static void test_held_by_released(void **state)
@@ -440,6 +478,7 @@ int main(void)
 		cmocka_unit_test(test_reused_addresses),
 		cmocka_unit_test(test_link_strands),
 		cmocka_unit_test(test_weak_links),
+		cmocka_unit_test(test_many_links),
 		cmocka_unit_test(test_held_by_released),
 		cmocka_unit_test(test_birth_order_of_annotated_objects),
 	};
