@@ -60,6 +60,20 @@ static void subtract_references(const struct graph *graph, const struct trial *t
 	}
 }
 
+/* A candidate with no count left must not have a reference from outside: it
+ * would be one that nobody counted. */
+static void mark_uncounted(const struct graph *graph, const struct trial *trial, int32_t *left)
+{
+	for (uint32_t i = 0; i < graph->node_count; i++) {
+		if (trial->state[i] != TRIAL_EXTERNAL)
+			continue;
+		for (uint32_t e = graph->first[i]; e < graph->first[i + 1]; e++) {
+			if (graph_owns(&graph->edge[e]) && left[graph->edge[e].to] == 0)
+				left[graph->edge[e].to] = -1;
+		}
+	}
+}
+
 /* Moves the candidates with counts left over to the queue; returns how many. */
 static uint32_t seed(const struct graph *graph, struct trial *trial, const int32_t *left, uint32_t *queue)
 {
@@ -118,6 +132,7 @@ enum error_code trial_run(const struct graph *graph, int generation, uint32_t ru
 	} else {
 		load_counts(graph, generation, runtimes, &trial, left);
 		subtract_references(graph, &trial, left);
+		mark_uncounted(graph, &trial, left);
 		trial.dead =
 			trial.candidates - spread(graph, &trial, queue, seed(graph, &trial, left, queue));
 		*ret = trial;

@@ -229,6 +229,23 @@ static void test_inexact(void **state)
 	hand_free(h);
 }
 
+/* The same where the reference too many comes from an old object. */
+static void test_uncounted_reference_from_outside(void **state)
+{
+	struct hand *h = hand_new(2);
+	struct trial trial;
+
+	hand_edge(h, 0, 0);
+	hand_edge(h, 1, 0);
+	hand_generation(h, 1, 2);
+	hand_hold(h, 0, -1);
+	assert_int_equal(trial_run(hand_graph(h), 1, 0, &trial, NULL), ERROR_NONE);
+	assert_int_equal(trial.inexact, 1);
+	assert_int_equal(trial.dead, 0);
+	trial_done(&trial);
+	hand_free(h);
+}
+
 static struct hand *random_graph(uint64_t *seed)
 {
 	uint32_t nodes = 1 + (uint32_t)(hand_random(seed) % 8);
@@ -342,6 +359,7 @@ int main(void)
 		cmocka_unit_test(test_uncounted_holds),
 		cmocka_unit_test(test_immortal_holds),
 		cmocka_unit_test(test_inexact),
+		cmocka_unit_test(test_uncounted_reference_from_outside),
 		cmocka_unit_test(test_random_graphs),
 		cmocka_unit_test(test_million),
 	};
