@@ -17,7 +17,11 @@ long arch_syscall(long number, long a, long b, long c, long d, long e, long f);
 
 /* Runs function(arg) on its own stack in a new task and ends that task with
  * the result as exit status.  Returns the task's id or -errno. */
-long arch_clone(unsigned long flags, void *stack_top, void *tls, int (*function)(void *), void *arg);
+struct arch_clone_ids {
+	uint32_t *parent, *child; /* for CLONE_PARENT_SETTID and CLONE_CHILD_CLEARTID */
+};
+long arch_clone(unsigned long flags, void *stack_top, void *tls, const struct arch_clone_ids *ids,
+		int (*function)(void *), void *arg);
 
 /* Prepares a block of memory as thread-local storage of a task that runs code
  * compiled for this libc; returns the value for CLONE_SETTLS. */

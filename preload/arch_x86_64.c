@@ -27,15 +27,16 @@ __attribute__((naked)) long arch_syscall(long number, long a, long b, long c, lo
 }
 
 /* The new task finds the function and its argument on its stack. */
-__attribute__((naked)) long arch_clone(unsigned long flags, void *stack_top, void *tls, int (*function)(void *), void *arg)
+__attribute__((naked)) long arch_clone(unsigned long flags, void *stack_top, void *tls, const struct arch_clone_ids *ids,
+				       int (*function)(void *), void *arg)
 {
 	__asm__("sub $16, %rsi\n\t"
-		"mov %rcx, (%rsi)\n\t"
-		"mov %r8, 8(%rsi)\n\t"
-		"mov %rdx, %r8\n\t"
-		"xor %edx, %edx\n\t"
-		"xor %r10d, %r10d\n\t"
-		"mov $56, %eax\n\t" /* clone */
+		"mov %r8, (%rsi)\n\t"
+		"mov %r9, 8(%rsi)\n\t"
+		"mov %rdx, %r8\n\t"    /* tls */
+		"mov 8(%rcx), %r10\n\t" /* child's id */
+		"mov (%rcx), %rdx\n\t"  /* parent's id */
+		"mov $56, %eax\n\t"     /* clone */
 		"syscall\n\t"
 		"test %rax, %rax\n\t"
 		"jz 1f\n\t"

@@ -23,6 +23,83 @@ struct region {
 static struct region *s_region;
 static uint64_t s_mapped;
 
+/* All mappings: the first ones here, the rest in tables of their own, which are
+ * never many: one entry is 256 KiB or more as a rule. */
+#define TABLE_SIZE  4096u
+#define TABLE_COUNT 256u
+
+struct mapping {
+	uint64_t start, size;
+};
+
+static struct mapping s_first[TABLE_SIZE];
+static struct mapping *s_tables[TABLE_COUNT] = {s_first};
+static uint32_t s_mappings;
+
+static struct mapping *mapping_at(uint32_t index, bool make)
+{
+	struct mapping **table, *expected = NULL;
+	long address;
+
+	if (index >= TABLE_SIZE * TABLE_COUNT)
+		return NULL;
+	table = &s_tables[index / TABLE_SIZE];
+	if (__atomic_load_n(table, __ATOMIC_ACQUIRE) == NULL && make) {
+		address = RAW_CALL(SYS_mmap, 0, sizeof(s_first), PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (address < 0 && address > -(long)PAGE)
+			return NULL;
+		if (!__atomic_compare_exchange_n(table, &expected, (struct mapping *)address, false,
+						 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+			(void)RAW_CALL(SYS_munmap, address, sizeof(s_first));
+	}
+	table = &s_tables[index / TABLE_SIZE];
+	return __atomic_load_n(table, __ATOMIC_ACQUIRE) ? &(*table)[index % TABLE_SIZE] : NULL;
+}
+
+/* A mapping that finds no entry is only taken for the target's. */
+static void remember(uint64_t start, uint64_t size)
+{
+	struct mapping *mapping = mapping_at(__atomic_fetch_add(&s_mappings, 1, __ATOMIC_RELAXED), true);
+
+	if (mapping == NULL)
+		return;
+	__atomic_store_n(&mapping->size, size, __ATOMIC_RELAXED);
+	__atomic_store_n(&mapping->start, start, __ATOMIC_RELEASE);
+}
+
+static void forget(uint64_t start)
+{
+	for (uint32_t i = __atomic_load_n(&s_mappings, __ATOMIC_ACQUIRE); i-- > 0;) {
+		struct mapping *mapping = mapping_at(i, false);
+
+		if (mapping != NULL && __atomic_load_n(&mapping->start, __ATOMIC_ACQUIRE) == start) {
+			__atomic_store_n(&mapping->size, 0, __ATOMIC_RELEASE);
+			__atomic_store_n(&mapping->start, 0, __ATOMIC_RELEASE);
+			return;
+		}
+	}
+}
+
+bool arena_range(size_t index, uint64_t *start, uint64_t *end)
+{
+	uint32_t count = __atomic_load_n(&s_mappings, __ATOMIC_ACQUIRE);
+	uint32_t tables = (count + TABLE_SIZE - 1) / TABLE_SIZE;
+	const struct mapping *mapping;
+
+	if (index >= count) {
+		/* Then the tables themselves. */
+		index = index - count + 1;
+		*start = index < tables && index < TABLE_COUNT ? (uintptr_t)s_tables[index] : 0;
+		*end = *start ? *start + sizeof(s_first) : 0;
+		return index < tables;
+	}
+	mapping = mapping_at((uint32_t)index, false);
+	*start = mapping != NULL ? mapping->start : 0;
+	*end = mapping != NULL ? mapping->start + mapping->size : 0;
+	return true;
+}
+
 void *arena_map(size_t size)
 {
 	long address;
@@ -35,12 +112,14 @@ void *arena_map(size_t size)
 	if (address < 0 && address > -(long)PAGE)
 		return NULL;
 	__atomic_fetch_add(&s_mapped, size, __ATOMIC_RELAXED);
+	remember((uint64_t)address, size);
 	return (void *)address;
 }
 
 void arena_unmap(void *pages, size_t size)
 {
 	size = (size + PAGE - 1) & ~(size_t)(PAGE - 1);
+	forget((uintptr_t)pages);
 	(void)RAW_CALL(SYS_munmap, pages, size);
 	__atomic_fetch_sub(&s_mapped, size, __ATOMIC_RELAXED);
 }

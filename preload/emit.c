@@ -87,9 +87,8 @@ static inline uint8_t *begin(struct thread *thread, enum castaway_event opcode)
 	uint64_t delta;
 	uint8_t *out;
 
-	if (__builtin_expect(ticks >= __atomic_load_n(&g_emit_deadline, __ATOMIC_RELAXED), 0) &&
-	    writer_tick())
-		return NULL;
+	if (__builtin_expect(ticks >= __atomic_load_n(&g_emit_deadline, __ATOMIC_RELAXED), 0))
+		writer_tick();
 	buffer = thread->buffer;
 	if (__builtin_expect(buffer == NULL, 0)) {
 		buffer = renew(thread, ticks);

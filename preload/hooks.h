@@ -13,6 +13,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 
 /* X(name, group, result, parameters) */
 #define HOOKS(X)                                                                                           \
@@ -39,6 +41,9 @@
 	X(pthread_create, PROCESS, int,                                                                    \
 	  (pthread_t * ret, const pthread_attr_t *attributes, void *(*start)(void *), void *arg))          \
 	X(sigaction, PROCESS, int, (int signum, const struct sigaction *action, struct sigaction *former)) \
+	X(waitpid, WAIT, pid_t, (pid_t pid, int *status, int options))                                     \
+	X(wait4, WAIT, pid_t, (pid_t pid, int *status, int options, struct rusage *usage))                 \
+	X(waitid, WAIT, int, (idtype_t type, id_t id, siginfo_t * info, int options))                      \
 	X(exit, PROCESS, void, (int status))                                                               \
 	X(_exit, PROCESS, void, (int status))                                                              \
 	X(_Exit, PROCESS, void, (int status))                                                              \

@@ -95,18 +95,13 @@ void inherit_check_copy(void)
 	become_child();
 }
 
-/* What the events so far did is in the tables that the snapshot is made from,
- * so the events themselves are left out. */
+/* What the events so far did is in the tables that the snapshot is made from;
+ * a reader knows them by their earlier time. */
 void inherit_begin(void)
 {
 	struct snapshot snapshot;
 
 	config_expand_output();
-	writer_discard();
-	for (struct thread *thread = thread_first(); thread != NULL; thread = thread->next) {
-		thread->buffer = NULL;
-		thread->events = thread->dropped = 0;
-	}
 	if (!writer_start()) {
 		__atomic_store_n(&g_tracing, false, __ATOMIC_RELEASE);
 		return;

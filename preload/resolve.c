@@ -95,3 +95,10 @@ bool resolve_malloc_is_foreign(void)
 	 * leads to the first definition all the same. */
 	return symbol == NULL || symbol->st_shndx != SHN_UNDEF;
 }
+
+bool resolve_malloc_is_libc(void)
+{
+	extern void *__libc_malloc(size_t size) __attribute__((weak));
+
+	return __libc_malloc != NULL && g_real.malloc == __libc_malloc;
+}

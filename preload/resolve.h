@@ -46,6 +46,9 @@ static inline bool resolve_ready(void)
  * heap will ever be called. */
 bool resolve_malloc_is_foreign(void);
 
+/* g_real.malloc is glibc's: chunk headers are as roots_heap.c knows them. */
+bool resolve_malloc_is_libc(void);
+
 #define RESOLVE_BOOT_SIZE (32u << 10)
 extern uint8_t g_resolve_boot[RESOLVE_BOOT_SIZE];
 

@@ -32,8 +32,8 @@ static uint64_t now_ns(void)
 static void set_deadline(void)
 {
 	uint64_t ticks = emit_ticks();
-	uint64_t ns = now_ns() - g_writer.start_ns;
-	uint64_t per_us = ns >= 1000 ? (ticks - g_writer.start_ticks) / (ns / 1000) : 1000;
+	uint64_t ns = now_ns() - g_writer.clock_ns;
+	uint64_t per_us = ns >= 1000 ? (ticks - g_writer.clock_ticks) / (ns / 1000) : 1000;
 
 	__atomic_store_n(&g_emit_deadline, ticks + per_us * g_config.flush_ms * 1000, __ATOMIC_RELAXED);
 }
@@ -67,6 +67,14 @@ static bool begin_writing(bool resumed)
 	return true;
 }
 
+/* No event of the trace is earlier. */
+static void mark_start(void)
+{
+	g_writer.start_ticks = emit_ticks();
+	g_writer.start_ns = now_ns();
+	g_writer.start_realtime_ns = rawio_clock(CLOCK_REALTIME);
+}
+
 bool writer_start(void)
 {
 	uint64_t most =
@@ -74,8 +82,11 @@ bool writer_start(void)
 
 	/* Half of the slots are for buffers that threads are filling. */
 	g_writer.full_max = (uint32_t)(most < 2 ? 2 : most > WRITER_SLOTS / 2 ? WRITER_SLOTS / 2 : most);
-	g_writer.start_ticks = emit_ticks();
-	g_writer.start_ns = now_ns();
+	if (mode() != WRITER_PENDING) {
+		mark_start();
+		g_writer.clock_ticks = g_writer.start_ticks;
+		g_writer.clock_ns = g_writer.start_ns;
+	}
 	if (!writer_file_open()) {
 		set_mode(WRITER_OFF);
 		return false;
@@ -243,17 +254,14 @@ void writer_give(struct buffer *buffer)
 	}
 }
 
-bool writer_tick(void)
+void writer_tick(void)
 {
 	if (mode() == WRITER_PENDING) {
 		inherit_begin();
-		return true;
-	}
-	if (mode() == WRITER_INLINE) {
+	} else if (mode() == WRITER_INLINE) {
 		set_deadline();
 		(void)writer_pump_try(true);
 	}
-	return false;
 }
 
 /* Waits until *word is no longer `before` (a ticket or a flag), for as long as
@@ -302,6 +310,7 @@ bool writer_flush(void)
 
 void writer_finish(enum castaway_end_reason reason)
 {
+	const pid_t helper = writer_helper_pid();
 	uint32_t none = 0;
 
 	if (mode() == WRITER_INLINE && writer_pump_lock()) {
@@ -317,7 +326,7 @@ void writer_finish(enum castaway_end_reason reason)
 		return;
 	writer_helper_wake();
 	if (wait_helper(&g_writer.done, 1))
-		writer_helper_reap();
+		writer_helper_reap(helper);
 	set_mode(WRITER_OFF);
 }
 
@@ -326,7 +335,7 @@ bool writer_is_pending(void)
 	return mode() == WRITER_PENDING;
 }
 
-void writer_discard(void)
+static void discard_all(void)
 {
 	const uint32_t slots = __atomic_load_n(&g_writer.slots, __ATOMIC_ACQUIRE);
 
@@ -346,12 +355,13 @@ void writer_discard(void)
 
 void writer_after_fork(void)
 {
-	writer_discard();
+	discard_all();
 	writer_file_reset();
 	writer_tables_reset();
 	g_writer.helper = 0;
 	g_writer.pump_lock = 0;
 	g_writer.flush_asked = g_writer.flush_done = 0;
 	g_writer.finish = g_writer.done = 0;
+	mark_start();
 	set_mode(WRITER_PENDING);
 }

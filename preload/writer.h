@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "castaway/format.h"
 
@@ -47,9 +48,8 @@ bool writer_start(void);
 struct buffer *writer_take(uint32_t thread);
 /* Hands a full (or last) buffer over. */
 void writer_give(struct buffer *buffer);
-/* At g_emit_deadline, between two events.  True when a fork child's trace began
- * just now: it already holds what the event that is about to be recorded did. */
-bool writer_tick(void);
+/* At g_emit_deadline, between two events. */
+void writer_tick(void);
 
 /* A section under construction: payload bytes of one chunk.  Waits for memory
  * and for the helper as long as it makes progress: for snapshots, which must
@@ -77,6 +77,9 @@ void writer_finish(enum castaway_end_reason reason);
 
 /* After a writer_finish() for an exec that failed: goes on in the same file. */
 void writer_resume(void);
+
+/* 0 when there is none. */
+pid_t writer_helper_pid(void);
 
 /* In a fork child: forget the parent's file and helper; inherit_begin() (or
  * the first full buffer, or writer_tick()) starts anew. */

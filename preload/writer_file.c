@@ -12,7 +12,6 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 #include <xxhash.h>
 #include <zstd.h>
@@ -128,9 +127,9 @@ static long write_header(void)
 		.page_size = (uint32_t)sysconf(_SC_PAGESIZE),
 		.pid = (uint32_t)rawio_pid(),
 		.ppid = (uint32_t)RAW_CALL(SYS_getppid, 0),
-		.start_realtime_ns = rawio_clock(CLOCK_REALTIME),
-		.start_monotonic_ns = rawio_clock(CLOCK_MONOTONIC),
-		.start_ticks = emit_ticks(),
+		.start_realtime_ns = g_writer.start_realtime_ns,
+		.start_monotonic_ns = g_writer.start_ns,
+		.start_ticks = g_writer.start_ticks,
 		.clock_source = (uint8_t)emit_clock_source(),
 		.clock_shift = emit_clock_shift(),
 		.writer = "castaway " CASTAWAY_VERSION,

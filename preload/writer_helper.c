@@ -2,7 +2,9 @@
  *
  * The helper process.  helper_*() below runs in it: the target's memory, but
  * its own stack, thread-local storage, files and signals; raw system calls and
- * mem* only, no errno, no lock.  The rest runs in the target.
+ * mem* only, no errno, no lock.  The rest runs in the target.  The helper is
+ * a child without exit signal, which only a wait for clones can see; and from
+ * that the wait hooks keep it (hook_wait.c).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,12 +26,14 @@
 #define STACK_SIZE (256u << 10)
 /* As often it looks whether the target lives, however long events may wait. */
 #define MAX_SLEEP_NS     200000000u
+#define LOOK_INTERVAL_NS 1000000000u
 #define MIN_SLEEP_NS     1000000u
 #define MAX_FDS          65536
 #define STARTSTACK_FIELD 28u
 #define STAT_MAX         1024u
 
 static uint8_t *s_memory; /* TLS block, then the stack */
+static bool s_resumed;    /* the file has its beginning already */
 
 /* Where the stack of the program began: another value means that another
  * program runs under that pid.  0 when the kernel does not tell. */
@@ -68,13 +72,14 @@ static void helper_close_files(int keep)
 	(void)RAW_CALL(SYS_close_range, keep + 1, ~0u, 0);
 }
 
+/* Died, or runs another program. */
 static bool helper_target_gone(uint64_t now, uint64_t *last_look)
 {
 	uint64_t startstack;
 
 	if (RAW_CALL(SYS_getppid, 0) != g_writer.target)
 		return true;
-	if (now - *last_look < 5 * (uint64_t)MAX_SLEEP_NS)
+	if (now - *last_look < LOOK_INTERVAL_NS)
 		return false;
 	*last_look = now;
 	startstack = read_startstack(g_writer.target);
@@ -123,7 +128,7 @@ static int helper_main(void *arg)
 	(void)RAW_CALL(SYS_setsid, 0);
 	(void)RAW_CALL(SYS_chdir, "/");
 	(void)RAW_CALL(SYS_prctl, PR_SET_NAME, "castaway");
-	if (arg == NULL)
+	if (!*(const bool *)arg)
 		writer_pump_start();
 	helper_loop();
 	__atomic_store_n(&g_writer.done, 1, __ATOMIC_RELEASE);
@@ -131,48 +136,40 @@ static int helper_main(void *arg)
 	return 0;
 }
 
-/* Signals stay blocked in the helper: it inherits this mask. */
-static long clone_blocked(bool resumed)
+/* Signals stay blocked in the helper: it inherits this mask.  The kernel clears
+ * the word `helper` when that task has gone, however it went. */
+static long clone_helper(void)
 {
-	const unsigned long flags = CLONE_VM | CLONE_SETTLS | CLONE_UNTRACED;
+	const unsigned long flags =
+		CLONE_VM | CLONE_SETTLS | CLONE_UNTRACED | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
+	const struct arch_clone_ids ids = {&g_writer.helper, &g_writer.helper};
 	uint8_t *stack = s_memory + ARCH_TLS_BELOW + ARCH_TLS_ABOVE;
 	uint64_t all = ~(uint64_t)0, former = 0;
 	long pid;
 
 	(void)RAW_CALL(SYS_rt_sigprocmask, SIG_SETMASK, &all, &former, sizeof(all));
-	pid = arch_clone(flags, stack + STACK_SIZE, arch_fake_tls(s_memory), helper_main,
-			 resumed ? s_memory : NULL);
+	pid = arch_clone(flags, stack + STACK_SIZE, arch_fake_tls(s_memory), &ids, helper_main, &s_resumed);
 	(void)RAW_CALL(SYS_rt_sigprocmask, SIG_SETMASK, &former, NULL, sizeof(all));
 	return pid;
 }
 
 bool writer_helper_start(bool resumed)
 {
-	long pid;
-
 	if (s_memory == NULL)
 		s_memory = arena_map(ARCH_TLS_BELOW + ARCH_TLS_ABOVE + STACK_SIZE);
 	if (s_memory == NULL || !g_config.helper)
 		return false;
+	s_resumed = resumed;
 	g_writer.target = rawio_pid();
 	g_writer.startstack = read_startstack(g_writer.target);
 	g_writer.finish = 0;
 	g_writer.done = 0;
-	pid = clone_blocked(resumed);
-	if (pid < 0)
-		return false;
-	g_writer.helper = (pid_t)pid;
-	return true;
+	return clone_helper() > 0;
 }
 
 bool writer_helper_alive(void)
 {
-	if (__atomic_load_n(&g_writer.helper, __ATOMIC_ACQUIRE) == 0)
-		return false;
-	if (RAW_CALL(SYS_wait4, g_writer.helper, NULL, __WALL | WNOHANG, NULL) == 0)
-		return true;
-	__atomic_store_n(&g_writer.helper, 0, __ATOMIC_RELEASE);
-	return false;
+	return writer_helper_pid() != 0;
 }
 
 void writer_helper_wake(void)
@@ -181,11 +178,15 @@ void writer_helper_wake(void)
 	rawio_futex_wake(&g_writer.wake);
 }
 
-/* After `done`: it has nothing left but to leave. */
-void writer_helper_reap(void)
+/* After `done` it has nothing left but to leave; nothing of it may be seen
+ * after an exec. */
+void writer_helper_reap(pid_t helper)
 {
-	if (g_writer.helper != 0)
-		while (RAW_CALL(SYS_wait4, g_writer.helper, NULL, __WALL, NULL) == -EINTR)
-			;
-	g_writer.helper = 0;
+	while (RAW_CALL(SYS_wait4, helper, NULL, __WALL, NULL) == -EINTR)
+		;
+}
+
+pid_t writer_helper_pid(void)
+{
+	return (pid_t)__atomic_load_n(&g_writer.helper, __ATOMIC_ACQUIRE);
 }

@@ -48,16 +48,17 @@ struct writer {
 	uint32_t pump_lock;
 	uint64_t last_serial;
 
-	pid_t target, helper;
+	pid_t target;
+	uint32_t helper;     /* its pid; the kernel sets it to 0 when it has gone */
 	uint64_t startstack; /* of the target, field 28 of /proc/PID/stat */
-	uint64_t start_ticks, start_ns;
+	uint64_t start_ticks, start_ns, start_realtime_ns; /* of the trace */
+	uint64_t clock_ticks, clock_ns;                    /* an early point of the event clock */
 };
 extern struct writer g_writer;
 extern struct buffer g_writer_slots[WRITER_SLOTS];
 
 /* writer.c */
 struct buffer *writer_take_section(uint16_t type); /* waits while there is progress */
-void writer_discard(void); /* all that is in buffers; only when no other thread runs */
 
 /* writer_file.c */
 #define WRITER_STAGING (512u << 10)
@@ -89,8 +90,8 @@ void writer_pump_unlock(void);
 
 /* writer_helper.c */
 bool writer_helper_start(bool resumed);
-bool writer_helper_alive(void); /* reaps it when it is not */
+bool writer_helper_alive(void);
 void writer_helper_wake(void);
-void writer_helper_reap(void);
+void writer_helper_reap(pid_t helper);
 
 #endif

@@ -27,6 +27,7 @@
 /* How much of each table is in the file. */
 static struct {
 	uint32_t strings, modules, stacks;
+	uint64_t dropped; /* events, counted as a limit so far */
 } s_written;
 
 struct chunk {
@@ -249,8 +250,8 @@ void writer_tables_end(enum castaway_end_reason reason)
 		events += __atomic_load_n(&thread->events, __ATOMIC_RELAXED);
 		dropped += __atomic_load_n(&thread->dropped, __ATOMIC_RELAXED);
 	}
-	if (dropped > 0)
-		limits_set(CASTAWAY_LIMIT_DROPPED_EVENTS, dropped);
+	limits_count(CASTAWAY_LIMIT_DROPPED_EVENTS, dropped - s_written.dropped, NULL);
+	s_written.dropped = dropped;
 	write_limits();
 	chunk = open_chunk(CASTAWAY_CHUNK_END);
 	put_u64(&chunk, emit_ticks());

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Waits for any kind of child.  The helper is a clone of the target that lives
+ * as long as it does: a program that waits with __WALL or __WCLONE until there
+ * is no child left would wait forever.  So where the helper is the only child,
+ * such a wait says that there is none.  Runs in the target's threads; plain
+ * waits are only forwarded.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "inherit.h"
+#include "rawio.h"
+#include "resolve.h"
+#include "writer.h"
+
+#define TASKS "/proc/self/task/"
+
+struct entry {
+	uint64_t inode;
+	int64_t offset;
+	uint16_t length;
+	uint8_t type;
+	char name[];
+};
+
+/* The children of one thread are all the helper, or it has none. */
+static bool thread_has_only(const char *tid, pid_t helper)
+{
+	char path[sizeof(TASKS) + 32], children[64], expected[32];
+	struct rawio_text text;
+	long size;
+
+	rawio_text_begin(&text, path, sizeof(path));
+	rawio_text_put(&text, TASKS);
+	rawio_text_put(&text, tid);
+	rawio_text_put(&text, "/children");
+	rawio_text_begin(&text, expected, sizeof(expected));
+	rawio_text_put_number(&text, (uint64_t)helper);
+	rawio_text_put(&text, " ");
+	size = rawio_read_file(path, children, sizeof(children) - 1);
+	if (size < 0) /* the thread has gone, or the kernel has no such list */
+		return size == -ESRCH;
+	children[size] = '\0';
+	return size == 0 || strcmp(children, expected) == 0;
+}
+
+static bool has_only(pid_t helper)
+{
+	long fd = rawio_open(TASKS, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	char entries[1024] __attribute__((aligned(8)));
+	bool only = fd >= 0;
+	long size;
+
+	while (only && (size = RAW_CALL(SYS_getdents64, fd, entries, sizeof(entries))) > 0) {
+		const struct entry *entry;
+
+		for (long at = 0; only && at < size; at += entry->length) {
+			entry = (const struct entry *)(const void *)(entries + at);
+			if (entry->name[0] != '.')
+				only = thread_has_only(entry->name, helper);
+		}
+	}
+	if (fd >= 0)
+		rawio_close((int)fd);
+	return only;
+}
+
+/* Would this wait see nothing but the helper? */
+static bool sees_only_helper(bool any, int options)
+{
+	const pid_t helper = writer_helper_pid();
+
+	if (!any || ((unsigned)options & (__WALL | (unsigned)__WCLONE)) == 0 || helper == 0 ||
+	    !inherit_is_owner() || !has_only(helper))
+		return false;
+	errno = ECHILD;
+	return true;
+}
+
+HOOK_EXPORT pid_t waitpid(pid_t pid, int *status, int options)
+{
+	(void)resolve_ready();
+	return sees_only_helper(pid == -1, options) ? -1 : g_real.waitpid(pid, status, options);
+}
+
+HOOK_EXPORT pid_t wait4(pid_t pid, int *status, int options, struct rusage *usage)
+{
+	(void)resolve_ready();
+	return sees_only_helper(pid == -1, options) ? -1 : g_real.wait4(pid, status, options, usage);
+}
+
+HOOK_EXPORT int waitid(idtype_t type, id_t id, siginfo_t *info, int options)
+{
+	(void)resolve_ready();
+	return sees_only_helper(type == P_ALL, options) ? -1 : g_real.waitid(type, id, info, options);
+}
