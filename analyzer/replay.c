@@ -138,7 +138,10 @@ enum error_code replay_run(struct replay *replay, uint64_t ticks, struct error *
 
 	drop_views(replay);
 	while (fetch(replay, ticks, &code, error)) {
-		if (replay_apply(replay, &replay->event) != ERROR_NONE)
+		/* What a fork child did before its first snapshot is in it. */
+		bool contained = replay->event.ticks < replay->begin && replay->event.opcode != CASTAWAY_EVENT_LAYOUT;
+
+		if (!contained && replay_apply(replay, &replay->event) != ERROR_NONE)
 			return no_memory(error);
 		replay->pending = false;
 		replay->now = replay->event.ticks;

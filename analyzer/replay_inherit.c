@@ -97,6 +97,7 @@ enum error_code replay_inherit(struct replay *replay, struct error *error)
 	replay->inherited = snapshot || (trace->header.features & CASTAWAY_FEATURE_INHERITED);
 	if (!snapshot)
 		return ERROR_NONE;
+	replay->begin = snapshot->ticks;
 	code = snapshot_read_blocks(replay->trace, snapshot, add_block, &in, error);
 	if (code == ERROR_NONE)
 		code = snapshot_read_objects(replay->trace, snapshot, add_object, &in, error);

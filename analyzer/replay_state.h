@@ -44,6 +44,7 @@ struct replay {
 	struct event event; /* the next one, when `pending` */
 	bool pending, at_end;
 	bool inherited; /* of a fork child, whose passes count on from its parent's */
+	uint64_t begin; /* time of the inherited state, else 0 */
 	uint64_t now, event_count;
 
 	struct address_table blocks; /* struct replay_block */

@@ -164,6 +164,8 @@ static void test_inherited_state(void **state)
 		&(struct snapshot_object_record){.address = 0x3000, .runtime = CASTAWAY_RUNTIME_CPYTHON},
 		NULL);
 	builder_snapshot_end(b, snapshot, 6);
+	builder_event(b, 1, 3, REF, 0x1000, 0); /* earlier: in the snapshot already */
+	builder_event(b, 1, 4, FREE, 0x9000, 0);
 	builder_event(b, 1, 10, UNREF, 0x1000, 0);
 	builder_event(b, 1, 11, PASS, CASTAWAY_DOMAIN_OBJECTS, 12, 0, 2, 2);
 	builder_event(b, 1, 12, OBJECT, 0x4000, 8, 0, 0);
