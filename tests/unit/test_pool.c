@@ -3,6 +3,7 @@
  * Record pools: no record has two owners, and a thread that only frees feeds
  * one that only allocates.
  */
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -69,12 +70,12 @@ static void pair_body(unsigned index)
 	for (uint32_t i = 0; i < MOVED; i++) {
 		if (index == 0) {
 			while (i - __atomic_load_n(&s_read, __ATOMIC_ACQUIRE) >= RING)
-				__builtin_ia32_pause();
+				sched_yield();
 			s_ring[i % RING] = pool_take(&s_pair, &cache);
 			__atomic_store_n(&s_written, i + 1, __ATOMIC_RELEASE);
 		} else {
 			while (__atomic_load_n(&s_written, __ATOMIC_ACQUIRE) <= i)
-				__builtin_ia32_pause();
+				sched_yield();
 			pool_give(&s_pair, &cache, s_ring[i % RING]);
 			__atomic_store_n(&s_read, i + 1, __ATOMIC_RELEASE);
 		}
