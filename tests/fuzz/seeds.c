@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The seeds.
+ */
+#include "seeds.h"
+
+static struct builder *begin(bool compress)
+{
+	struct builder *b = builder_new();
+
+	builder_compress(b, compress);
+	builder_process(b, CASTAWAY_PROCESS_EXE, "/bin/seed");
+	builder_process(b, CASTAWAY_PROCESS_ARGV, "seed");
+	builder_process(b, CASTAWAY_PROCESS_OPTIONS, "threshold0=100");
+	builder_clock(b, 10, 10, 1000);
+	builder_thread(b, 1, 4711, "main");
+	return b;
+}
+
+/* A cycle of two, a leaked node, a block: one of each event. */
+struct builder *seed_events(bool compress)
+{
+	struct builder *b = begin(compress);
+	uint32_t type = builder_string(b, "Node"), next = builder_string(b, "next");
+	uint32_t module = builder_module(b, "/nonexistent/libseed.so", 0x400000, 0x400000, 0x500000);
+	uint32_t outer = builder_frame(b, 0, module, 0x1000), stack = builder_frame(b, outer, module, 0x1100);
+
+	for (uint64_t i = 0; i < 4; i++) {
+		uint64_t at = 0x5000 + 0x40 * i;
+
+		builder_event(b, 1, 20 + 10 * i, ALLOC, at, 32, stack);
+		builder_event(b, 1, 21 + 10 * i, OBJECT, at, 32, type, stack);
+	}
+	builder_event(b, 1, 60, LAYOUT, type, 8, 4, 0);
+	builder_event(b, 1, 61, REF, 0x5000, outer);
+	builder_event(b, 1, 62, LINK, 0x5040, 0x5000, next, stack);
+	builder_event(b, 1, 63, LINK, 0x5000, 0x5040, next, stack);
+	builder_event(b, 1, 64, UNREF, 0x5000, outer);
+	builder_event(b, 1, 65, WEAK, 0x5080, 0x5000, next, 0);
+	builder_event(b, 1, 66, UNLINK, 0x5080, 0x5000, next, 0);
+	builder_event(b, 1, 67, PASS, CASTAWAY_DOMAIN_OBJECTS, 0, 1, 4, 4);
+	builder_event(b, 1, 68, GC_CONTROL, CASTAWAY_GC_FREEZE, 0, 0, 0);
+	builder_event(b, 1, 69, GC_CONTROL, CASTAWAY_GC_UNFREEZE, 0, 0, 0);
+	builder_event(b, 1, 70, FREE, 0x5080, stack);
+	builder_event(b, 1, 71, REALLOC_FAILED, 0x5080);
+	builder_event(b, 1, 72, OBJECT_END, 0x5080, stack);
+	builder_event(b, 1, 73, FREE, 0x5080, stack);
+	builder_event(b, 1, 74, ALLOC_MANAGED, 0x9000, 100, stack, CASTAWAY_RUNTIME_CPYTHON);
+	builder_event(b, 1, 75, MARK, type, stack);
+	builder_event(b, 1, 76, UNREF, 0x5001, stack); /* misuse */
+	builder_unload(b, module, 80);
+	builder_limit(b, CASTAWAY_LIMIT_NO_STACKS, 3, "");
+	builder_end(b, CASTAWAY_END_EXIT, 100);
+	return b;
+}
+
+/* Three threads, buffers in parts, memory that goes from one to the other. */
+struct builder *seed_threads(bool compress)
+{
+	struct builder *b = begin(compress);
+	uint32_t stack = builder_stack(b, "main", "worker", NULL);
+
+	builder_thread(b, 2, 4712, "worker");
+	for (uint64_t i = 0; i < 60; i++) {
+		uint32_t thread = 1 + (uint32_t)(i % 3);
+
+		builder_event(b, thread, 20 + 2 * i, ALLOC, 0x10000 + 32 * i, 24 + i, stack);
+		if (i >= 10)
+			builder_event(b, thread, 21 + 2 * i, FREE, 0x10000 + 32 * (i - 10), 0);
+		if (i % 20 == 7)
+			builder_part(b, thread);
+		if (i % 20 == 13)
+			builder_next_buffer(b, thread);
+	}
+	builder_end(b, CASTAWAY_END_VANISHED, 200);
+	return b;
+}
+
+/* A snapshot of another runtime, in which a cycle of two is held by nobody. */
+struct builder *seed_snapshot(bool compress)
+{
+	static const struct snapshot_runtime_record runtime = {
+		.version = "3.11.2",
+		.note = "",
+		.generations = {{5, 700, 3, 0, 0}, {1, 10, 0, 0, 0}, {0, 10, 0, 0, 0}},
+		.generation_count = 3,
+		.runtime = CASTAWAY_RUNTIME_CPYTHON,
+		.enabled = true,
+	};
+	struct builder *b = begin(compress);
+	uint32_t type = builder_string(b, "list"), field = builder_string(b, "[0]");
+	uint32_t stack = builder_stack(b, "main", "make", NULL), snapshot;
+
+	for (uint64_t i = 0; i < 3; i++)
+		builder_event(b, 1, 20 + i, ALLOC_MANAGED, 0x7000 + 64 * i, 56, stack,
+			      CASTAWAY_RUNTIME_CPYTHON);
+	snapshot = builder_snapshot(b, CASTAWAY_REASON_EXIT, 50, "exit");
+	builder_runtime(b, snapshot, &runtime);
+	for (uint64_t i = 0; i < 3; i++) {
+		const struct snapshot_object_record object = {.address = 0x7010 + 64 * i,
+							      .size = 40,
+							      .block_offset = 16,
+							      .refcount = 1,
+							      .type = type,
+							      .flags = CASTAWAY_OBJECT_TRACKED,
+							      .edge_count = 1,
+							      .stack = stack,
+							      .runtime = CASTAWAY_RUNTIME_CPYTHON};
+		const struct snapshot_edge_record edge = {.target = i < 2 ? 0x7050 - 64 * i : 0x9999,
+							  .offset = 8,
+							  .field = field,
+							  .stack = stack};
+
+		builder_object(b, snapshot, &object, &edge);
+		builder_block(b, snapshot,
+			      &(struct snapshot_block_record){.address = 0x7000 + 64 * i, .size = 56});
+	}
+	builder_snapshot_end(b, snapshot, 60);
+	builder_end(b, CASTAWAY_END_EXIT, 100);
+	return b;
+}
+
+struct builder *seed_inherit(bool compress)
+{
+	struct builder *b = begin(compress);
+	uint32_t type = builder_string(b, "Parent"), snapshot;
+	const struct snapshot_object_record object = {.address = 0x3000,
+						      .size = 16,
+						      .refcount = 1,
+						      .type = type,
+						      .birth_pass = 4,
+						      .edge_count = 1,
+						      .runtime = CASTAWAY_RUNTIME_NATIVE};
+	const struct snapshot_edge_record self = {.target = 0x3000, .offset = -1, .field = type};
+
+	builder_header(b)->features = CASTAWAY_FEATURE_INHERITED;
+	snapshot = builder_snapshot(b, CASTAWAY_REASON_INHERIT, 5, "");
+	builder_block(b, snapshot,
+		      &(struct snapshot_block_record){.address = 0x3000, .size = 16, .birth_pass = 6});
+	builder_object(b, snapshot, &object, &self);
+	builder_snapshot_end(b, snapshot, 6);
+	builder_event(b, 1, 20, PASS, CASTAWAY_DOMAIN_OBJECTS, 9, 2, 1, 1);
+	builder_event(b, 1, 21, REF, 0x3000, 0);
+	builder_event(b, 1, 22, FREE, 0x3000, 0);
+	builder_end(b, CASTAWAY_END_ABORT, 100);
+	return b;
+}
+
+/* An END that was none, and chunks that no reader of this version knows. */
+struct builder *seed_failed_exec(bool compress)
+{
+	struct builder *b = begin(compress);
+
+	builder_event(b, 1, 20, ALLOC, 0x1000, 8, 0);
+	builder_end(b, CASTAWAY_END_EXEC, 30);
+	builder_event(b, 1, 40, FREE, 0x1000, 0);
+	builder_flush(b);
+	builder_chunk(b, 77, 0, "of a later version", 18);
+	builder_end(b, CASTAWAY_END_EXIT, 50);
+	return b;
+}
