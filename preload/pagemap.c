@@ -47,11 +47,11 @@ uint32_t *pagemap_slot(struct pagemap *map, uintptr_t address)
 	return pagemap_peek(map, address);
 }
 
-/* The first used slot of a leaf at or after `slot`, LEAF_SLOTS when none: reads
+/* The first used slot of a leaf in [slot, limit), LEAF_SLOTS when none: reads
  * four slots at a time, since most are empty. */
-static size_t leaf_next(const struct pagemap_leaf *leaf, size_t slot, uint32_t *value)
+static size_t leaf_next(const struct pagemap_leaf *leaf, size_t slot, size_t limit, uint32_t *value)
 {
-	while (slot < LEAF_SLOTS) {
+	while (slot < limit) {
 		if (slot % 4 == 0) {
 			const uint64_t *pairs = (const uint64_t *)(const void *)&leaf->slots[slot];
 
@@ -67,6 +67,14 @@ static size_t leaf_next(const struct pagemap_leaf *leaf, size_t slot, uint32_t *
 		slot++;
 	}
 	return LEAF_SLOTS;
+}
+
+/* How many slots of the leaf that holds `at` are before `end`. */
+static size_t leaf_limit(uintptr_t at, uintptr_t end)
+{
+	uintptr_t left = end - (at >> LEAF_SHIFT << LEAF_SHIFT);
+
+	return left >> LEAF_SHIFT ? LEAF_SLOTS : (left + 15) >> PAGEMAP_GRANULE_BITS;
 }
 
 /* The start of the next level-sized stretch of the address space. */
@@ -95,12 +103,11 @@ bool pagemap_next(struct pagemap *map, uintptr_t *address, uintptr_t end, uint32
 			at = next_multiple(at, LEAF_SHIFT);
 			continue;
 		}
-		slot = leaf_next(leaf, (at >> PAGEMAP_GRANULE_BITS) & (LEAF_SLOTS - 1), value);
+		slot = leaf_next(leaf, (at >> PAGEMAP_GRANULE_BITS) & (LEAF_SLOTS - 1), leaf_limit(at, end),
+				 value);
 		if (slot < LEAF_SLOTS) {
-			at = (at >> LEAF_SHIFT << LEAF_SHIFT) + ((uintptr_t)slot << PAGEMAP_GRANULE_BITS);
-			if (at >= end)
-				return false;
-			*address = at;
+			*address =
+				(at >> LEAF_SHIFT << LEAF_SHIFT) + ((uintptr_t)slot << PAGEMAP_GRANULE_BITS);
 			return true;
 		}
 		at = next_multiple(at, LEAF_SHIFT);
