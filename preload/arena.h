@@ -7,6 +7,7 @@
 #ifndef ARENA_H
 #define ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,11 @@ void *arena_alloc(size_t size);
 /* Zeroed pages (own mapping, MAP_NORESERVE), size rounded up to pages. */
 void *arena_map(size_t size);
 void arena_unmap(void *pages, size_t size);
+
+/* The mappings, for those who must tell castaway's memory from the target's:
+ * false past the last one; empty ranges (start == end) were unmapped.  Call
+ * where no other thread maps (the snapshot child). */
+bool arena_range(size_t index, uint64_t *start, uint64_t *end);
 
 /* Bytes mapped so far. */
 uint64_t arena_mapped(void);

@@ -217,6 +217,15 @@ enum castaway_snapshot_method {
 	CASTAWAY_METHOD_INPLACE = 3,
 };
 
+/* ROOTS entries. */
+enum castaway_root_kind {
+	CASTAWAY_ROOT_REGISTER = 1,
+	CASTAWAY_ROOT_STACK = 2,
+	CASTAWAY_ROOT_MODULE = 3, /* writable data of a module */
+	CASTAWAY_ROOT_MEMORY = 4, /* any other mapping */
+	CASTAWAY_ROOT_TLS = 5,    /* a thread's static thread-local storage */
+};
+
 enum castaway_object_flag {
 	CASTAWAY_OBJECT_TRACKED = 1 << 0,   /* on the runtime collector's lists */
 	CASTAWAY_OBJECT_PERMANENT = 1 << 1, /* frozen: never a candidate, counts as external */

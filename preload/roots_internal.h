@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What roots.c asks of roots_heap.c (the allocator's own memory) and of
+ * roots_note.c (what the target's threads noted while it ran).
+ */
+#ifndef ROOTS_INTERNAL_H
+#define ROOTS_INTERNAL_H
+
+#include "maps.h"
+#include "ranges.h"
+#include "scan.h"
+
+/* Memory that the allocator owns: blocks in it are looked at as blocks. */
+void roots_exclude_heap(const struct scan_index *index, const struct maps *maps, struct ranges *excluded);
+
+size_t roots_thread_count(void);
+uintptr_t roots_thread(size_t index); /* descriptor */
+
+/* castaway's own writable data. */
+void roots_own_data(uint64_t *start, uint64_t *end);
+bool roots_is_libc(uint64_t start, uint64_t end);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the target's threads note for later snapshots, and what is castaway's
+ * own.  roots_note_thread() runs in the target; the rest in the snapshot child.
+ */
+#include <link.h>
+
+#include "resolve.h"
+#include "roots.h"
+#include "roots_internal.h"
+#include "stack.h"
+
+/* Descriptors are few: glibc reuses them with their stacks. */
+#define THREADS_MAX 4096u
+
+static uintptr_t s_threads[THREADS_MAX];
+
+extern char __ehdr_start[] __attribute__((visibility("hidden")));
+extern char _end[] __attribute__((visibility("hidden")));
+
+/* A set by open addressing; when it is full, later threads are not noted: their
+ * cached stacks then count as roots. */
+void roots_note_thread(uintptr_t descriptor)
+{
+	size_t at = (size_t)((descriptor >> 6) * UINT64_C(0x9E3779B97F4A7C15) >> 40) % THREADS_MAX;
+
+	for (size_t i = 0; i < THREADS_MAX; i++, at = (at + 1) % THREADS_MAX) {
+		uintptr_t former = 0;
+
+		if (__atomic_load_n(&s_threads[at], __ATOMIC_RELAXED) == descriptor ||
+		    __atomic_compare_exchange_n(&s_threads[at], &former, descriptor, false, __ATOMIC_RELAXED,
+						__ATOMIC_RELAXED) ||
+		    former == descriptor)
+			return;
+	}
+}
+
+size_t roots_thread_count(void)
+{
+	return THREADS_MAX;
+}
+
+uintptr_t roots_thread(size_t index)
+{
+	return s_threads[index];
+}
+
+void roots_own_data(uint64_t *start, uint64_t *end)
+{
+	*start = (uintptr_t)__ehdr_start;
+	*end = (uintptr_t)_end;
+}
+
+bool roots_is_libc(uint64_t start, uint64_t end)
+{
+	uintptr_t bias;
+	uint32_t libc = modules_find((uintptr_t)g_real.free, &bias);
+
+	return resolve_malloc_is_libc() && libc != 0 &&
+	       (modules_find(start, &bias) == libc || modules_find(end - 1, &bias) == libc);
+}

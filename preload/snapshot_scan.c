@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The contents of a heap snapshot, encoded.  Runs in the snapshot child: what
+ * it writes are addresses, sizes and offsets, never what the memory holds.
+ */
+#include "snapshot_scan.h"
+
+#include <string.h>
+
+#include "arena.h"
+#include "castaway/codec.h"
+#include "roots.h"
+#include "scan.h"
+#include "shadow.h"
+#include "writer_internal.h"
+
+#define PAYLOAD_MAX (256u << 10)
+#define BLOCK_BYTES (6 * CODEC_VARINT_MAX + 8)
+#define HIT_BYTES   (3 * CODEC_VARINT_MAX)
+#define ROOT_BYTES  (1 + 4 * CODEC_VARINT_MAX)
+#define HITS_MAX    1024u /* of one block, then another entry begins */
+
+/* One chunk under construction. */
+struct payload {
+	enum castaway_chunk_type type;
+	uint32_t snapshot;
+	uint8_t *bytes, *at;
+	/* What the next entry's numbers are relative to. */
+	uint64_t last_address, last_from, last_to;
+	bool failed;
+};
+
+static void payload_start(struct payload *payload)
+{
+	payload->at = codec_put_varint(payload->bytes, payload->snapshot);
+	payload->last_address = payload->last_from = payload->last_to = 0;
+}
+
+static bool payload_begin(struct payload *payload, uint32_t snapshot, enum castaway_chunk_type type)
+{
+	memset(payload, 0, sizeof(*payload));
+	payload->type = type;
+	payload->snapshot = snapshot;
+	payload->bytes = arena_map(PAYLOAD_MAX);
+	payload->failed = payload->bytes == NULL;
+	if (!payload->failed)
+		payload_start(payload);
+	return !payload->failed;
+}
+
+static void payload_flush(struct payload *payload)
+{
+	if (!payload->failed &&
+	    !writer_file_chunk(payload->type, 0, payload->bytes, (size_t)(payload->at - payload->bytes)))
+		payload->failed = true;
+	payload_start(payload);
+}
+
+static bool payload_room(struct payload *payload, size_t size)
+{
+	if ((size_t)(payload->at - payload->bytes) + size > PAYLOAD_MAX)
+		payload_flush(payload);
+	return !payload->failed;
+}
+
+static bool payload_end(struct payload *payload)
+{
+	payload_flush(payload);
+	arena_unmap(payload->bytes, PAYLOAD_MAX);
+	return !payload->failed;
+}
+
+struct blocks {
+	struct scan_index index;
+	struct payload payload;
+	uint32_t expected;
+};
+
+static bool count_block(const struct shadow_block *block, void *arg)
+{
+	struct blocks *blocks = arg;
+
+	(void)block;
+	return ++blocks->expected != SCAN_NONE - 1;
+}
+
+/* What the index does not take (it overlaps another: one of them is stale) gets
+ * no number either. */
+static bool put_block(const struct shadow_block *block, void *arg)
+{
+	struct blocks *blocks = arg;
+	struct payload *payload = &blocks->payload;
+	uint8_t *out;
+
+	if (!payload_room(payload, BLOCK_BYTES))
+		return false;
+	if (!scan_index_add(&blocks->index, block->address, block->size))
+		return !blocks->index.failed;
+	out = codec_put_svarint(payload->at, (int64_t)(block->address - payload->last_address));
+	payload->last_address = block->address;
+	out = codec_put_varint(out, block->size);
+	out = codec_put_varint(out, block->stack);
+	out = codec_put_varint(out, block->birth_pass);
+	out = codec_put_varint(out, block->runtime);
+	out = codec_put_varint(out, 0); /* thread and time of birth: the events tell */
+	payload->at = codec_put_u64(out, 0);
+	return true;
+}
+
+static bool put_blocks(struct blocks *blocks, uint32_t snapshot)
+{
+	shadow_for_each(count_block, blocks);
+	if (!scan_index_begin(&blocks->index, blocks->expected) ||
+	    !payload_begin(&blocks->payload, snapshot, CASTAWAY_CHUNK_BLOCKS))
+		return false;
+	shadow_for_each(put_block, blocks);
+	return payload_end(&blocks->payload) && !blocks->index.failed;
+}
+
+struct edges {
+	struct payload payload;
+	struct scan_hit hits[HITS_MAX]; /* of one block */
+	uint32_t count;
+	uint64_t total;
+};
+
+static void put_entry(struct edges *edges)
+{
+	struct payload *payload = &edges->payload;
+	uint64_t offset = 0;
+	uint8_t *out;
+
+	if (edges->count == 0 || !payload_room(payload, (edges->count + 1) * HIT_BYTES))
+		return;
+	out = codec_put_svarint(payload->at, (int64_t)(edges->hits[0].from - payload->last_from));
+	payload->last_from = edges->hits[0].from;
+	out = codec_put_varint(out, edges->count);
+	for (uint32_t i = 0; i < edges->count; i++) {
+		const struct scan_hit *hit = &edges->hits[i];
+
+		out = codec_put_varint(out, (hit->offset - offset) / 8);
+		offset = hit->offset;
+		out = codec_put_svarint(out, (int64_t)hit->to - (int64_t)hit->from);
+		out = codec_put_varint(out, hit->interior);
+	}
+	payload->at = out;
+	edges->total += edges->count;
+	edges->count = 0;
+}
+
+static void take_edge(void *arg, const struct scan_hit *hit)
+{
+	struct edges *edges = arg;
+
+	if (edges->count == HITS_MAX || (edges->count && edges->hits[0].from != hit->from))
+		put_entry(edges);
+	edges->hits[edges->count++] = *hit;
+}
+
+/* Blocks of which a part is no longer readable are left out, one by one; the
+ * others go through in long runs. */
+static bool put_edges(struct edges *edges, const struct scan_index *index, const struct maps *maps,
+		      uint32_t snapshot, uint64_t *unread)
+{
+	const struct maps_entry *entry = NULL;
+	uint32_t first = 0;
+
+	if (!payload_begin(&edges->payload, snapshot, CASTAWAY_CHUNK_SCAN_EDGES))
+		return false;
+	for (uint32_t i = 0; i < index->count; i++) {
+		const struct scan_block *block = &index->blocks[i];
+		uint64_t end = block->address + block->size;
+
+		if (entry != NULL && entry->readable && block->address >= entry->start && end <= entry->end)
+			continue;
+		entry = maps_find(maps, block->address);
+		if (maps_readable(maps, block->address, end))
+			continue;
+		scan_blocks(index, first, i, take_edge, edges);
+		first = i + 1;
+		*unread += block->size;
+	}
+	scan_blocks(index, first, index->count, take_edge, edges);
+	put_entry(edges);
+	return payload_end(&edges->payload);
+}
+
+struct roots {
+	struct payload payload;
+	uint64_t total;
+};
+
+static void take_root(void *arg, const struct root_hit *hit)
+{
+	struct roots *roots = arg;
+	struct payload *payload = &roots->payload;
+	uint8_t *out;
+
+	if (!payload_room(payload, ROOT_BYTES))
+		return;
+	out = payload->at;
+	*out++ = (uint8_t)hit->kind;
+	out = codec_put_varint(out, hit->where);
+	out = codec_put_svarint(out, (int64_t)(hit->address - payload->last_address));
+	payload->last_address = hit->address;
+	out = codec_put_svarint(out, (int64_t)(hit->to - payload->last_to));
+	payload->last_to = hit->to;
+	payload->at = codec_put_varint(out, hit->interior);
+	roots->total++;
+}
+
+static bool put_roots(struct roots *roots, const struct scan_index *index, const struct maps *maps,
+		      const struct stopped_thread *threads, size_t count, uint32_t snapshot, uint64_t *unread)
+{
+	uint64_t missed;
+
+	if (!payload_begin(&roots->payload, snapshot, CASTAWAY_CHUNK_ROOTS))
+		return false;
+	missed = roots_scan(index, maps, threads, count, take_root, roots);
+	if (!payload_end(&roots->payload) || missed == UINT64_MAX)
+		return false;
+	*unread += missed;
+	return true;
+}
+
+bool snapshot_scan(uint32_t index, const struct stopped_thread *threads, size_t count,
+		   struct snapshot_scan_totals *totals)
+{
+	struct blocks *blocks = arena_map(sizeof(*blocks));
+	struct edges *edges = arena_map(sizeof(*edges));
+	struct roots *roots = arena_map(sizeof(*roots));
+	struct maps maps;
+
+	memset(totals, 0, sizeof(*totals));
+	if (blocks == NULL || edges == NULL || roots == NULL || !put_blocks(blocks, index))
+		return false;
+	/* After the index took its memory: all of it is known to be castaway's. */
+	if (!maps_read(&maps) || !put_edges(edges, &blocks->index, &maps, index, &totals->unscanned_bytes) ||
+	    !put_roots(roots, &blocks->index, &maps, threads, count, index, &totals->unscanned_bytes))
+		return false;
+	totals->blocks = blocks->index.count;
+	totals->edges = edges->total;
+	totals->roots = roots->total;
+	return true;
+}
