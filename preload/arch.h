@@ -23,6 +23,9 @@ struct arch_clone_ids {
 long arch_clone(unsigned long flags, void *stack_top, void *tls, const struct arch_clone_ids *ids,
 		int (*function)(void *), void *arg);
 
+/* Valgrind ends a program that makes a task by a clone that it does not know. */
+bool arch_is_valgrind(void);
+
 /* Prepares a block of memory as thread-local storage of a task that runs code
  * compiled for this libc; returns the value for CLONE_SETTLS. */
 #define ARCH_TLS_BELOW 16384u

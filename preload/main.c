@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "adapters/adapter.h"
+#include "arch.h"
 #include "config.h"
 #include "emit.h"
 #include "generation.h"
@@ -40,6 +41,8 @@ static void set_up(char **environment)
 	config_read(environment);
 	if (!g_config.follow)
 		leave_children_alone(environment);
+	if (arch_is_valgrind()) /* which takes reads of the stack for errors */
+		g_config.depth = 0;
 	emit_init();
 	thread_init();
 	if (!writer_start())

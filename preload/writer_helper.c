@@ -157,7 +157,7 @@ bool writer_helper_start(bool resumed)
 {
 	if (s_memory == NULL)
 		s_memory = arena_map(ARCH_TLS_BELOW + ARCH_TLS_ABOVE + STACK_SIZE);
-	if (s_memory == NULL || !g_config.helper)
+	if (s_memory == NULL || !g_config.helper || arch_is_valgrind())
 		return false;
 	s_resumed = resumed;
 	g_writer.target = rawio_pid();
