@@ -36,6 +36,9 @@ static void call_begin_at(struct call *call, const struct stack_start *start)
 	call_begin(call);
 	if (call->thread)
 		call->stack = stack_capture(call->thread, start);
+	else if (__atomic_load_n(&g_tracing, __ATOMIC_RELAXED))
+		/* A signal handler that interrupted castaway itself. */
+		limits_count(CASTAWAY_LIMIT_DROPPED_EVENTS, 1, NULL);
 }
 
 static void call_end(struct call *call)
