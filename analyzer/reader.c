@@ -73,12 +73,14 @@ static enum error_code read_header(struct trace *trace, struct error *error)
 
 static enum error_code check_chunks(const struct trace *trace, struct error *error)
 {
+	uint64_t size = source_size(trace->source), first = trace->header.header_size;
+
 	if (trace->chunk_count > 0)
 		return ERROR_NONE;
 	if (trace->internal->damage_count > 0)
 		return error_set_at(error, ERROR_DAMAGED, trace->internal->damage_offset,
 				    "damaged: no part of it can be read");
-	return error_set_at(error, ERROR_EMPTY, trace->header.header_size,
+	return error_set_at(error, ERROR_EMPTY, first < size ? first : size,
 			    "the trace holds nothing: it ends before its first whole chunk");
 }
 

@@ -123,9 +123,15 @@ enum error_code tables_finish_clock(struct table_load *load)
 	if (code != ERROR_NONE)
 		return code;
 	qsort(trace->clock, trace->clock_count, sizeof(*trace->clock), compare_clock);
-	for (size_t i = 0; i < trace->clock_count; i++)
-		if (kept == 0 || trace->clock[i].ticks != trace->clock[kept - 1].ticks)
-			trace->clock[kept++] = trace->clock[i];
+	for (size_t i = 0; i < trace->clock_count; i++) {
+		const struct trace_clock_point *point = &trace->clock[i];
+		uint64_t last = kept > 0 ? trace->clock[kept - 1].ticks : start.ticks;
+
+		if (point->ticks > last)
+			trace->clock[kept++] = *point;
+		else if (kept == 0 && point->ticks == start.ticks)
+			trace->clock[kept++] = start;
+	}
 	trace->clock_count = kept;
 	return ERROR_NONE;
 }
