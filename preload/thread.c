@@ -31,6 +31,8 @@ static bool s_key_made;
  * counts the thread as finished in its last round. */
 #define LAST_ROUND 3u
 
+#define CACHE_LINE 64u
+
 /* How long fork() waits for threads that are inside libunwind. */
 #define FORK_PATIENCE_NS 100000000u
 
@@ -91,10 +93,13 @@ static struct thread *take_over(void)
 
 static struct thread *add_new(void)
 {
-	struct thread *thread = arena_alloc(sizeof(*thread));
+	/* Every thread writes into its own all the time: own cache lines. */
+	uint8_t *memory = arena_alloc(sizeof(struct thread) + CACHE_LINE);
+	struct thread *thread;
 
-	if (thread == NULL)
+	if (memory == NULL)
 		return NULL;
+	thread = (void *)(((uintptr_t)memory + CACHE_LINE - 1) & ~(uintptr_t)(CACHE_LINE - 1));
 	thread->finished = THREAD_CLAIMED;
 	thread->next = __atomic_load_n(&s_threads, __ATOMIC_ACQUIRE);
 	while (!__atomic_compare_exchange_n(&s_threads, &thread->next, thread, true, __ATOMIC_ACQ_REL,
