@@ -78,10 +78,9 @@ static void test_too_many_edges(void **state)
 
 /* Three objects out of order; 0x2000 is described twice, and the first record
  * holds; targets 0x9000 and 0x2008 are no objects. */
-static void test_rows(void **state)
+static struct graph *three_rows(void)
 {
 	struct graph_builder *b = new_builder();
-	struct graph *graph;
 
 	add_node(b, 0x3000, 30, 3);
 	add_node(b, 0x2000, 20, 1);
@@ -99,7 +98,13 @@ static void test_rows(void **state)
 	assert_false(graph_builder_row(b, 0x2000));
 	assert_true(graph_builder_row(b, 0x1000));
 	assert_false(graph_builder_row(b, 0x4000));
-	graph = finish(b);
+	return finish(b);
+}
+
+static void test_rows(void **state)
+{
+	struct graph *graph = three_rows();
+
 	assert_int_equal(graph->node_count, 3);
 	assert_int_equal(graph->node[1].size, 20);
 	assert_int_equal(graph->repeated, 1);
@@ -121,14 +126,13 @@ static void test_rows(void **state)
 	graph_free(graph);
 }
 
-/* Random records against a search through all of them. */
-static void test_random(void **state)
+enum { NODES = 3000, EDGES = 3 };
+#define NO_NODE 8 /* an address that no record has */
+
+static struct graph *random_records(uint64_t address[NODES], uint64_t target[NODES][EDGES])
 {
-	enum { NODES = 3000, EDGES = 3 };
-	static uint64_t address[NODES], target[NODES][EDGES];
 	struct graph_builder *b = new_builder();
-	struct graph *graph;
-	uint64_t seed = 6, kept = 0;
+	uint64_t seed = 6;
 
 	for (unsigned i = 0; i < NODES; i++) {
 		address[i] = 0x550000000000 + (hand_random(&seed) % 4096) * 16;
@@ -141,12 +145,21 @@ static void test_random(void **state)
 		bool open = graph_builder_row(b, address[i]);
 
 		for (unsigned e = 0; e < EDGES; e++) {
-			target[i][e] = hand_random(&seed) % 4 ? address[hand_random(&seed) % NODES] : 8;
+			target[i][e] = hand_random(&seed) % 4 ? address[hand_random(&seed) % NODES] : NO_NODE;
 			if (open)
 				graph_builder_edge(b, target[i][e], 0, 0, 0);
 		}
 	}
-	graph = finish(b);
+	return finish(b);
+}
+
+/* Random records against a search through all of them. */
+static void test_random(void **state)
+{
+	static uint64_t address[NODES], target[NODES][EDGES];
+	struct graph *graph = random_records(address, target);
+	uint64_t kept = 0;
+
 	assert_int_equal(graph->node_count + graph->repeated, NODES);
 	for (unsigned i = 0; i < NODES; i++) {
 		uint32_t node = graph_find(graph, address[i]), at;
@@ -156,7 +169,7 @@ static void test_random(void **state)
 			continue; /* a record that came second */
 		at = graph->first[node];
 		for (unsigned e = 0; e < EDGES; e++) {
-			if (target[i][e] != 8)
+			if (target[i][e] != NO_NODE)
 				assert_int_equal(graph->node[graph->edge[at++].to].address, target[i][e]);
 		}
 		assert_int_equal(graph->first[node + 1], at);
@@ -273,23 +286,22 @@ static void test_generations(void **state)
 	unload(&l);
 }
 
-static void test_snapshot_objects(void **state)
+/* A dict of which the block is known, with edges of all kinds, and one whose
+ * block came after the snapshot. */
+static struct builder *two_dicts(uint32_t site, uint32_t other, uint32_t key, struct builder *b)
 {
-	struct builder *b = builder_new();
-	uint32_t type = builder_string(b, "dict"), key = builder_string(b, "['parent']");
-	uint32_t site = builder_stack(b, "main", "new", NULL),
-		 other = builder_stack(b, "main", "other", NULL);
 	uint32_t snapshot = builder_snapshot(b, CASTAWAY_REASON_EXIT, 100, "");
 	struct snapshot_object_record record = {
 		.address = 0x5010,
 		.size = 64,
 		.block_offset = 16,
 		.refcount = 3,
-		.type = type,
+		.type = builder_string(b, "dict"),
 		.generation = 1,
 		.flags = CASTAWAY_OBJECT_TRACKED,
 		.birth_pass = 9,
 		.stack = other,
+		.edge_count = 4,
 		.runtime = CASTAWAY_RUNTIME_CPYTHON,
 	};
 	const struct snapshot_edge_record edges[] = {
@@ -298,12 +310,9 @@ static void test_snapshot_objects(void **state)
 		{.target = 0x7010, .offset = -1},
 		{.target = 0x6666, .offset = -1},
 	};
-	const struct graph_node *node;
-	struct loaded l;
 
 	builder_event(b, 3, 50, ALLOC, 0x5000, 80, site);
-	builder_event(b, 3, 150, ALLOC, 0x7000, 80, site); /* later than the snapshot */
-	record.edge_count = 4;
+	builder_event(b, 3, 150, ALLOC, 0x7000, 80, site);
 	builder_object(b, snapshot, &record, edges);
 	record.edge_count = 0;
 	record.address = 0x7010;
@@ -311,27 +320,40 @@ static void test_snapshot_objects(void **state)
 	record.flags |= CASTAWAY_OBJECT_RECYCLED;
 	builder_object(b, snapshot, &record, NULL);
 	builder_snapshot_end(b, snapshot, 120);
-	load(b, &l);
+	return b;
+}
+
+static void test_snapshot_objects(void **state)
+{
+	struct builder *b = builder_new();
+	uint32_t site = builder_stack(b, "main", "new", NULL),
+		 other = builder_stack(b, "main", "other", NULL);
+	uint32_t key = builder_string(b, "['parent']");
+	const struct graph_node *node;
+	const struct graph_edge *edge;
+	struct loaded l;
+
+	load(two_dicts(site, other, key, b), &l);
 	assert_int_equal(l.graph->node_count, 2);
-	node = &l.graph->node[0];
-	assert_int_equal(node->stack, site);
-	assert_int_equal(node->thread, 3);
-	assert_int_equal(node->refcount, 3);
-	assert_int_equal(node->flags, 1 | GRAPH_NODE_COUNTED | GRAPH_NODE_BIRTH_KNOWN);
-	node = &l.graph->node[1];
-	assert_int_equal(node->stack, other);
-	assert_int_equal(node->birth_pass, 9);
-	assert_int_equal(node->flags & GRAPH_NODE_GENERATION, 3);
-	assert_true(node->flags & GRAPH_NODE_RECYCLED);
+	node = l.graph->node;
+	assert_int_equal(node[0].stack, site);
+	assert_int_equal(node[0].thread, 3);
+	assert_int_equal(node[0].refcount, 3);
+	assert_int_equal(node[0].flags, 1 | GRAPH_NODE_COUNTED | GRAPH_NODE_BIRTH_KNOWN);
+	assert_int_equal(node[1].stack, other);
+	assert_int_equal(node[1].birth_pass, 9);
+	assert_int_equal(node[1].flags & GRAPH_NODE_GENERATION, 3);
+	assert_true(node[1].flags & GRAPH_NODE_RECYCLED);
 	assert_int_equal(l.graph->edge_count, 3);
 	assert_int_equal(l.graph->leaf_edges, 1);
-	assert_int_equal(graph_field(&l.graph->edge[0]), key);
-	assert_int_equal(l.graph->edge[0].detail, 24);
-	assert_true(l.graph->edge[0].field_flags & CASTAWAY_EDGE_OFFSET);
-	assert_int_equal(l.graph->edge[1].detail, other);
-	assert_true(l.graph->edge[1].field_flags & CASTAWAY_EDGE_STACK);
-	assert_false(l.graph->edge[1].field_flags & CASTAWAY_EDGE_OFFSET);
-	assert_int_equal(l.graph->edge[2].to, 1);
+	edge = l.graph->edge;
+	assert_int_equal(graph_field(&edge[0]), key);
+	assert_int_equal(edge[0].detail, 24);
+	assert_true(edge[0].field_flags & CASTAWAY_EDGE_OFFSET);
+	assert_int_equal(edge[1].detail, other);
+	assert_true(edge[1].field_flags & CASTAWAY_EDGE_STACK);
+	assert_false(edge[1].field_flags & CASTAWAY_EDGE_OFFSET);
+	assert_int_equal(edge[2].to, 1);
 	unload(&l);
 }
 
