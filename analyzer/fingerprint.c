@@ -126,23 +126,19 @@ static uint64_t module_site(const struct trace *trace, const struct trace_frame 
 	return hash_text(base_name(trace->modules[module - 1].path));
 }
 
-/* All functions that were inlined into the innermost frame, and its own. */
+/* The innermost function, whatever it was inlined into: that differs from one
+ * build to the next.  Those of the annotation header are not the program's. */
 static uint64_t symbol_site(struct fingerprint *f, uint32_t stack, const struct trace_frame *frame)
 {
 	const struct symbols_frame *names = NULL;
 	size_t count = f->symbols ? symbols_node(f->symbols, stack, &names) : 0;
-	uint64_t hash = 0;
+	size_t at = 0;
 
-	for (size_t i = 0; i < count; i++) {
-		const uint64_t parts[] = {
-			hash,
-			names[i].function ? hash_text(names[i].function)
-					  : module_site(f->graph->trace, frame),
-		};
-
-		hash = hash_numbers(parts, 2);
-	}
-	return count ? hash : module_site(f->graph->trace, frame);
+	while (at + 1 < count && names[at].function && strncmp(names[at].function, "castaway_", 9) == 0)
+		at++;
+	if (at >= count || !names[at].function)
+		return module_site(f->graph->trace, frame);
+	return hash_text(names[at].function);
 }
 
 static uint64_t site_hash(struct fingerprint *f, uint32_t stack)
