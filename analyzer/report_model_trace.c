@@ -102,6 +102,8 @@ const char *report_model_method(const struct trace_snapshot *snapshot)
 		return "signal";
 	case CASTAWAY_METHOD_INPLACE:
 		return "inplace";
+	case CASTAWAY_METHOD_ALONE:
+		return "alone";
 	}
 	return NULL;
 }

@@ -26,6 +26,39 @@ long arch_clone(unsigned long flags, void *stack_top, void *tls, const struct ar
 /* Valgrind ends a program that makes a task by a clone that it does not know. */
 bool arch_is_valgrind(void);
 
+/* Returns from a signal's handler (rt_sigreturn): for raw rt_sigaction. */
+void arch_signal_return(void);
+
+/* The calling thread's thread pointer, and the state in which the calling
+ * function is: what a caller still needs is in these registers or above sp. */
+static inline uintptr_t arch_thread_pointer(void)
+{
+	uintptr_t pointer;
+
+	__asm__("mov %%fs:0, %0" : "=r"(pointer));
+	return pointer;
+}
+#define arch_own_state(thread)                                         \
+	do {                                                           \
+		uint64_t *saved_ = (thread)->registers;                \
+		uintptr_t sp_;                                         \
+		__asm__ volatile("mov %%rbx, 24(%1)\n\t"               \
+				 "mov %%rbp, 48(%1)\n\t"               \
+				 "mov %%r12, 96(%1)\n\t"               \
+				 "mov %%r13, 104(%1)\n\t"              \
+				 "mov %%r14, 112(%1)\n\t"              \
+				 "mov %%r15, 120(%1)\n\t"              \
+				 "mov %%rsp, %0"                       \
+				 : "=&r"(sp_)                          \
+				 : "r"(saved_)                         \
+				 : "memory");                          \
+		(thread)->register_count = 16;                         \
+		(thread)->sp = sp_;                                    \
+		(thread)->pc = (uintptr_t)__builtin_return_address(0); \
+		(thread)->tls = arch_thread_pointer();                 \
+		(thread)->in_syscall = true;                           \
+	} while (0)
+
 /* Prepares a block of memory as thread-local storage of a task that runs code
  * compiled for this libc; returns the value for CLONE_SETTLS. */
 #define ARCH_TLS_BELOW 16384u

@@ -53,6 +53,12 @@ __attribute__((naked)) long arch_clone(unsigned long flags, void *stack_top, voi
 		"hlt");
 }
 
+__attribute__((naked)) void arch_signal_return(void)
+{
+	__asm__("mov $15, %eax\n\t" /* rt_sigreturn */
+		"syscall");
+}
+
 /* dlopen() takes RUNPATH and namespace of the code that its return address
  * points into, so the real one is entered by a jump, as if from the caller. */
 __attribute__((naked, visibility("default"))) void *dlopen(const char *file, int mode)

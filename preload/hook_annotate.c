@@ -14,6 +14,8 @@
 #include "guard.h"
 #include "hooks.h"
 #include "object.h"
+#include "request.h"
+#include "snapshot.h"
 #include "stack.h"
 #include "thread.h"
 #include "writer.h"
@@ -185,13 +187,16 @@ static int annotate_snapshot(const char *name)
 	struct call call;
 	bool written = false;
 
+	REQUEST_ENTER();
 	call_begin_at(&call, &start);
 	if (call.thread) {
 		emit_event(call.thread, CASTAWAY_EVENT_MARK,
 			   (const uint64_t[]){name_intern(name), call.stack});
+		(void)snapshot_take(CASTAWAY_REASON_API, name);
 		written = writer_flush();
 	}
 	call_end(&call);
+	REQUEST_LEAVE();
 	return written ? 0 : -1;
 }
 

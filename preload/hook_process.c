@@ -11,6 +11,7 @@
 #include "inherit.h"
 #include "process.h"
 #include "rawio.h"
+#include "request.h"
 #include "resolve.h"
 #include "snapshot.h"
 #include "writer.h"
@@ -31,6 +32,7 @@ void process_exit_moment(enum castaway_end_reason reason)
 {
 	struct guard guard;
 
+	REQUEST_ENTER();
 	if (guard_enter(&guard)) {
 		inherit_check_copy();
 		if (inherit_is_owner()) {
@@ -41,6 +43,7 @@ void process_exit_moment(enum castaway_end_reason reason)
 		}
 	}
 	guard_leave(&guard);
+	REQUEST_LEAVE();
 }
 
 /* Also where tracing has stopped early: the trace still gets its last words. */
@@ -96,8 +99,11 @@ HOOK_EXPORT int pthread_create(pthread_t *ret, const pthread_attr_t *attributes,
 
 HOOK_EXPORT int sigaction(int signum, const struct sigaction *action, struct sigaction *former)
 {
-	if (g_tracing && t_guard.depth == 0)
+	if (g_tracing && t_guard.depth == 0) {
+		REQUEST_ENTER();
 		adapter_on_sigaction(signum);
+		REQUEST_LEAVE();
+	}
 	(void)resolve_ready();
 	return g_real.sigaction(signum, action, former);
 }

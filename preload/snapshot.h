@@ -50,11 +50,34 @@ void snapshot_runtime(struct snapshot *snapshot, enum castaway_runtime runtime, 
 		      enum castaway_runtime_status status, const char *note, bool enabled,
 		      const struct snapshot_generation *generations, size_t count, uint64_t frozen);
 
+/* With the heap's part where that is taken: then the helper writes it, and the
+ * header and the end, and all of it may come later. */
 void snapshot_end(struct snapshot *snapshot);
 
 /* Where nothing took a snapshot at the exit moment: an empty one, so that a
  * reader knows where the program's own teardown begins. */
 void snapshot_mark_exit(void);
+
+/* At a moment that the target names; true when a snapshot is being made. */
+bool snapshot_take(enum castaway_snapshot_reason reason, const char *name);
+
+uint32_t snapshot_next_index(void);
+
+/* The payloads of SNAPSHOT and SNAPSHOT_END; both return the end. */
+struct snapshot_header {
+	uint32_t index;
+	enum castaway_snapshot_reason reason;
+	enum castaway_snapshot_method method;
+	uint64_t ticks, pause_ns;
+	const char *name;
+};
+struct snapshot_totals {
+	uint32_t index;
+	uint64_t blocks, objects, edges;
+	uint64_t scan_edges, roots, unscanned_bytes;
+};
+uint8_t *snapshot_put_header(uint8_t *out, const struct snapshot_header *header);
+uint8_t *snapshot_put_end(uint8_t *out, const struct snapshot_totals *totals);
 
 void snapshot_after_fork(void);
 

@@ -14,7 +14,9 @@
 #include "inherit.h"
 #include "limits.h"
 #include "rawio.h"
+#include "request.h"
 #include "strings.h"
+#include "taker.h"
 #include "writer_internal.h"
 
 struct writer g_writer;
@@ -261,6 +263,8 @@ void writer_tick(void)
 	} else if (mode() == WRITER_INLINE) {
 		set_deadline();
 		(void)writer_pump_try(true);
+	} else if (mode() == WRITER_HELPER) {
+		request_attend();
 	}
 }
 
@@ -358,6 +362,8 @@ void writer_after_fork(void)
 	discard_all();
 	writer_file_reset();
 	writer_tables_reset();
+	request_after_fork();
+	taker_reset();
 	g_writer.helper = 0;
 	g_writer.pump_lock = 0;
 	g_writer.flush_asked = g_writer.flush_done = 0;

@@ -275,3 +275,36 @@ bool writer_file_chunk(enum castaway_chunk_type type, uint32_t thread, const uin
 		arena_unmap(packed, room);
 	return ok;
 }
+
+void writer_file_divert(int fd)
+{
+	s_file.fd = fd;
+	s_file.failures = 0;
+	s_file.sequence = 0;
+	s_file.offset = 0;
+}
+
+static bool read_at(int fd, void *ret, size_t size, uint64_t offset)
+{
+	return RAW_CALL(SYS_pread64, fd, ret, size, offset) == (long)size;
+}
+
+bool writer_file_adopt(int fd, uint64_t end)
+{
+	struct castaway_chunk_header header;
+	uint64_t at = 0;
+	bool ok = true;
+
+	while (ok && at < end) {
+		ok = read_at(fd, &header, HEADER_SIZE, at) && header.magic == CASTAWAY_CHUNK_MAGIC;
+		at += HEADER_SIZE;
+		if (!ok || header.stored_size > s_file.packed_size - HEADER_SIZE)
+			return false;
+		header.sequence = s_file.sequence;
+		ok = s_file.failures == 0 &&
+		     read_at(fd, s_file.packed + HEADER_SIZE, header.stored_size, at) &&
+		     write_packed(s_file.packed, &header);
+		at += header.stored_size;
+	}
+	return ok;
+}

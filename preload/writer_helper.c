@@ -19,8 +19,10 @@
 
 #include "arena.h"
 #include "config.h"
+#include "control.h"
 #include "emit.h"
 #include "rawio.h"
+#include "taker.h"
 #include "writer_internal.h"
 
 #define STACK_SIZE (256u << 10)
@@ -92,6 +94,14 @@ static void helper_report_flush(uint32_t ticket)
 	rawio_futex_wake(&g_writer.flush_done);
 }
 
+/* The trace's end comes after the last of them. */
+static void helper_finish_snapshots(void)
+{
+	taker_finish();
+	control_close();
+	writer_pump_pass(true);
+}
+
 static void helper_loop(void)
 {
 	const uint64_t interval = g_config.flush_ms * 1000000u;
@@ -114,11 +124,15 @@ static void helper_loop(void)
 		writer_pump_pass(parts);
 		if (asked != g_writer.flush_done)
 			helper_report_flush(asked);
-		if (finish != 0 || gone) {
+		if (finish == 0 && !gone) {
+			control_step();
+			taker_step(now);
+		} else {
+			helper_finish_snapshots();
 			writer_pump_end(finish != 0 ? finish : CASTAWAY_END_VANISHED);
 			return;
 		}
-		(void)rawio_futex_wait(&g_writer.wake, wake, sleep);
+		(void)rawio_futex_wait(&g_writer.wake, wake, taker_sleep(sleep));
 	}
 }
 
@@ -130,6 +144,8 @@ static int helper_main(void *arg)
 	(void)RAW_CALL(SYS_prctl, PR_SET_NAME, "castaway");
 	if (!*(const bool *)arg)
 		writer_pump_start();
+	if (g_config.scan)
+		control_open();
 	helper_loop();
 	__atomic_store_n(&g_writer.done, 1, __ATOMIC_RELEASE);
 	rawio_futex_wake(&g_writer.done);
@@ -164,7 +180,12 @@ bool writer_helper_start(bool resumed)
 	g_writer.startstack = read_startstack(g_writer.target);
 	g_writer.finish = 0;
 	g_writer.done = 0;
-	return clone_helper() > 0;
+	if (clone_helper() <= 0)
+		return false;
+	/* Where only descendants may be traced (Yama), the target must say so. */
+	if (g_config.scan)
+		(void)RAW_CALL(SYS_prctl, PR_SET_PTRACER, writer_helper_pid());
+	return true;
 }
 
 bool writer_helper_alive(void)

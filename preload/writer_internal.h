@@ -70,6 +70,10 @@ void writer_file_reset(void); /* fork child */
 bool writer_file_move(void);  /* to a high descriptor number */
 /* One chunk; false when the file cannot be written any more. */
 bool writer_file_chunk(enum castaway_chunk_type type, uint32_t thread, const uint8_t *payload, size_t size);
+/* In the snapshot's child: chunks go to this file instead.  Then in the helper:
+ * takes them over, [0, end) of it. */
+void writer_file_divert(int fd);
+bool writer_file_adopt(int fd, uint64_t end);
 uint8_t *writer_file_staging(void); /* WRITER_STAGING bytes to build a payload in */
 
 /* writer_tables.c */

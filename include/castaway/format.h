@@ -214,7 +214,8 @@ enum castaway_snapshot_method {
 	CASTAWAY_METHOD_EVENTS = 0, /* the analyzer's own, from events alone */
 	CASTAWAY_METHOD_PTRACE = 1,
 	CASTAWAY_METHOD_SIGNAL = 2,
-	CASTAWAY_METHOD_INPLACE = 3,
+	CASTAWAY_METHOD_INPLACE = 3, /* nothing was stopped, or nothing but the scan could be done */
+	CASTAWAY_METHOD_ALONE = 4,   /* the only thread asked for it, and waited */
 };
 
 /* ROOTS entries. */
@@ -258,7 +259,7 @@ enum castaway_strength {
 	X(MEMORY, 8, "memory", "the tracer ran out of its own memory; recording stopped")                \
 	X(UNKNOWN_OPTION, 9, "unknown-option", "settings that castaway does not know")                   \
 	X(ADAPTER_OFF, 10, "adapter-off", "a runtime was found but its layout failed validation")        \
-	X(NO_SNAPSHOT, 11, "no-snapshot", "a runtime's objects could not be read at the end")            \
+	X(NO_SNAPSHOT, 11, "no-snapshot", "a snapshot, or a part of one, could not be taken")            \
 	X(DAMAGED, 12, "damaged-chunk", "damaged parts of the trace were skipped")                       \
 	X(TRUNCATED, 13, "truncated", "the trace ends in the middle of a chunk")                         \
 	X(INCOMPLETE, 14, "incomplete", "the target ended without finishing the trace")                  \

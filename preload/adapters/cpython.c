@@ -16,6 +16,7 @@
 #include "../config.h"
 #include "../emit.h"
 #include "../inherit.h"
+#include "../request.h"
 #include "adapter.h"
 
 enum setup_state { SETUP_OFF, SETUP_WAITING, SETUP_REQUESTED, SETUP_DONE };
@@ -57,9 +58,11 @@ static struct py_object *on_atexit(struct py_object *self, struct py_object *arg
 {
 	struct guard guard;
 
+	REQUEST_ENTER();
 	if (guard_enter(&guard))
 		take_once();
 	guard_leave(&guard);
+	REQUEST_LEAVE();
 	g_py.Py_IncRef(g_py.none);
 	return g_py.none;
 }

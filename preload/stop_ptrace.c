@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Stops threads as a debugger does.  Runs in the helper, which is no thread of
+ * the target's group and may therefore trace it.  System calls that are
+ * interrupted go on when the thread is let go; signals that come meanwhile are
+ * passed on, and a process that was stopped by job control stays stopped.
+ */
+#include <errno.h>
+#include <linux/elf.h>
+#include <linux/ptrace.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "arena.h"
+#include "rawio.h"
+#include "stop.h"
+
+#define PATIENCE_NS 1000000000u
+#define MAX_ROUNDS  64u
+/* The kernel's own: as EINTR where a handler runs, else the call is repeated. */
+#define ERESTARTNOHAND_ 514
+
+enum tracee_state { TRACEE_SEIZED, TRACEE_STANDS, TRACEE_GONE };
+
+struct tracee {
+	int32_t tid;
+	uint8_t state;
+	uint8_t signal; /* it was about to get this one */
+};
+
+static struct {
+	struct tracee *list;
+	size_t count;
+	bool grew;
+} s_tracees;
+
+static long trace(long request, int32_t tid, long address, const void *data)
+{
+	return RAW_CALL(SYS_ptrace, request, tid, address, data);
+}
+
+static bool is_known(int32_t tid)
+{
+	for (size_t i = 0; i < s_tracees.count; i++) {
+		if (s_tracees.list[i].tid == tid)
+			return s_tracees.list[i].state != TRACEE_GONE;
+	}
+	return false;
+}
+
+static bool seize(void *arg, int32_t tid)
+{
+	const struct stop *stop = arg;
+	long result;
+
+	if (tid == stop->requester || is_known(tid))
+		return true;
+	if (s_tracees.count == STOP_MAX_THREADS)
+		return false;
+	result = trace(PTRACE_SEIZE, tid, 0, NULL);
+	if (result < 0)
+		return result == -ESRCH || stop_is_dead(stop->target, tid);
+	s_tracees.list[s_tracees.count++] = (struct tracee){tid, TRACEE_SEIZED, 0};
+	s_tracees.grew = true;
+	(void)trace(PTRACE_INTERRUPT, tid, 0, NULL);
+	return true;
+}
+
+/* One look at a thread that was told to stop. */
+static void look(struct tracee *tracee)
+{
+	int status = 0;
+	long result = RAW_CALL(SYS_wait4, tracee->tid, &status, __WALL | WNOHANG, NULL);
+
+	if (result == 0 || result == -EINTR)
+		return;
+	if (result < 0 || !WIFSTOPPED(status)) {
+		tracee->state = TRACEE_GONE;
+		return;
+	}
+	tracee->state = TRACEE_STANDS;
+	/* With an event it stands for us or for job control, else for a signal
+	 * that it must still get. */
+	if (status >> 16 == 0)
+		tracee->signal = (uint8_t)WSTOPSIG(status);
+}
+
+static size_t count_running(void)
+{
+	size_t running = 0;
+
+	for (size_t i = 0; i < s_tracees.count; i++) {
+		if (s_tracees.list[i].state == TRACEE_SEIZED)
+			look(&s_tracees.list[i]);
+		running += s_tracees.list[i].state == TRACEE_SEIZED;
+	}
+	return running;
+}
+
+/* Calls that end early for a tracer's stop.  Without a time limit they can be
+ * begun again; with one, nobody knows how much of it is left. */
+static bool may_repeat(const struct user_regs_struct *registers)
+{
+	switch ((long)registers->orig_rax) {
+	case SYS_epoll_wait:
+	case SYS_epoll_pwait:
+		return (int)registers->r10 < 0;
+	case SYS_epoll_pwait2:
+		return registers->r10 == 0;
+	case SYS_rt_sigtimedwait:
+		return registers->rdx == 0;
+	case SYS_semop:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void repeat_call(int32_t tid, struct user_regs_struct *registers)
+{
+	struct iovec io = {registers, sizeof(*registers)};
+
+	if ((long)registers->rax != -EINTR || !may_repeat(registers))
+		return;
+	registers->rax = (unsigned long)-ERESTARTNOHAND_;
+	(void)trace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &io);
+}
+
+static bool read_registers(struct stop *stop, int32_t tid)
+{
+	struct user_regs_struct all;
+	struct iovec io = {&all, sizeof(all)};
+	struct stopped_thread *thread = stop_add(stop, tid);
+
+	if (thread == NULL)
+		return false;
+	if (trace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &io) < 0) { /* killed just now */
+		stop->count--;
+		return true;
+	}
+	thread->pc = all.rip;
+	thread->sp = all.rsp;
+	thread->tls = all.fs_base;
+	thread->in_syscall = (long)all.orig_rax >= 0;
+	thread->register_count = 16;
+	memcpy(thread->registers,
+	       (const uint64_t[]){all.rax, all.rdx, all.rcx, all.rbx, all.rsi, all.rdi, all.rbp, all.rsp,
+				  all.r8, all.r9, all.r10, all.r11, all.r12, all.r13, all.r14, all.r15},
+	       16 * sizeof(uint64_t));
+	repeat_call(tid, &all);
+	return true;
+}
+
+static bool wait_for_all(void)
+{
+	const uint64_t deadline = rawio_clock(CLOCK_MONOTONIC) + PATIENCE_NS;
+
+	while (count_running() > 0) {
+		if (!stop_pause(deadline))
+			return false;
+	}
+	return true;
+}
+
+/* A thread that runs on may have made another: until a whole round adds none. */
+static bool stop_all(struct stop *stop)
+{
+	for (unsigned round = 0; round < MAX_ROUNDS; round++) {
+		s_tracees.grew = false;
+		if (!stop_list(stop->target, seize, stop) || !wait_for_all())
+			return false;
+		if (!s_tracees.grew)
+			return true;
+	}
+	return false;
+}
+
+void stop_ptrace_reap(void)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < s_tracees.count; i++) {
+		struct tracee *tracee = &s_tracees.list[i];
+
+		if (tracee->state == TRACEE_SEIZED)
+			look(tracee);
+		if (tracee->state == TRACEE_STANDS)
+			(void)trace(PTRACE_DETACH, tracee->tid, 0, (const void *)(uintptr_t)tracee->signal);
+		else if (tracee->state == TRACEE_SEIZED)
+			s_tracees.list[kept++] = *tracee;
+	}
+	s_tracees.count = kept;
+}
+
+void stop_ptrace_end(struct stop *stop)
+{
+	(void)stop;
+	stop_ptrace_reap();
+}
+
+bool stop_ptrace_begin(struct stop *stop)
+{
+	bool stands;
+
+	if (s_tracees.list == NULL)
+		s_tracees.list = arena_map(STOP_MAX_THREADS * sizeof(*s_tracees.list));
+	stop_ptrace_reap();
+	if (s_tracees.list == NULL || s_tracees.count > 0)
+		return false;
+	stands = stop_all(stop);
+	for (size_t i = 0; stands && i < s_tracees.count; i++) {
+		if (s_tracees.list[i].state == TRACEE_STANDS)
+			stands = read_registers(stop, s_tracees.list[i].tid);
+	}
+	if (!stands)
+		stop_ptrace_reap();
+	return stands;
+}
