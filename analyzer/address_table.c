@@ -84,6 +84,30 @@ void *address_table_find(const struct address_table *table, uint64_t key)
 	return at == SIZE_MAX ? NULL : record_of(table, table->slots[at]);
 }
 
+void address_table_prefetch_slot(const struct address_table *table, uint64_t key)
+{
+	if (table->slots)
+		__builtin_prefetch(&table->slots[hash_of(table, key) >> (32 - table->bits)]);
+}
+
+/* Good enough as a hint: most records are at or next to their home. */
+void address_table_prefetch_record(const struct address_table *table, uint64_t key)
+{
+	uint32_t hash = hash_of(table, key);
+	size_t at;
+
+	if (!table->slots)
+		return;
+	at = hash >> (32 - table->bits);
+	for (unsigned tries = 0; tries < 4 && table->slots[at]; tries++) {
+		if (table->slots[at] >> 32 == hash) {
+			__builtin_prefetch(record_of(table, table->slots[at]));
+			return;
+		}
+		at = (at + 1) & mask_of(table);
+	}
+}
+
 static void put_slot(uint64_t *slots, unsigned bits, uint64_t slot)
 {
 	size_t mask = ((size_t)1 << bits) - 1, at = (size_t)(slot >> (64 - bits));

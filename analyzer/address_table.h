@@ -29,6 +29,11 @@ void address_table_clear(struct address_table *table);
 
 void *address_table_find(const struct address_table *table, uint64_t key);
 
+/* Hints that `key` will be looked up: its place in the index, and some time
+ * later (when that has come) its record. */
+void address_table_prefetch_slot(const struct address_table *table, uint64_t key);
+void address_table_prefetch_record(const struct address_table *table, uint64_t key);
+
 /* A new record, all zero but its key, which must not be there yet; NULL when
  * there is no memory. */
 void *address_table_insert(struct address_table *table, uint64_t key);

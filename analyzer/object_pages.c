@@ -159,6 +159,21 @@ static const struct page *next_page(const struct object_pages *pages, uint64_t n
 	return address_table_find(&pages->pages, prefix);
 }
 
+void object_pages_prefetch(const struct object_pages *pages, uint64_t address, bool page)
+{
+	if (page)
+		address_table_prefetch_record(&pages->pages, address >> PAGE_SHIFT);
+	else
+		address_table_prefetch_slot(&pages->pages, address >> PAGE_SHIFT);
+}
+
+bool object_pages_near(const struct object_pages *pages, uint64_t address)
+{
+	const struct page *page = address_table_find(&pages->pages, address >> PAGE_SHIFT);
+
+	return page && (page->bits >> granule_of(address) & 1);
+}
+
 /* Bits of the granules that [from, to] touches in page `number`. */
 static uint64_t granules(uint64_t number, uint64_t from, uint64_t to)
 {

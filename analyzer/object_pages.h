@@ -27,6 +27,13 @@ void object_pages_clear(struct object_pages *pages);
 bool object_pages_insert(struct object_pages *pages, struct page_object *object, uint64_t address);
 void object_pages_remove(struct object_pages *pages, struct page_object *object);
 
+/* Hints that `address` will be asked for: first for the place of its page in
+ * the index, then for the page. */
+void object_pages_prefetch(const struct object_pages *pages, uint64_t address, bool page);
+
+/* False when no object starts in the 16 bytes around `address`. */
+bool object_pages_near(const struct object_pages *pages, uint64_t address);
+
 /* Some object whose address is in [from, to], or NULL. */
 struct page_object *object_pages_find(const struct object_pages *pages, uint64_t from, uint64_t to);
 

@@ -85,20 +85,6 @@ void replay_free(struct replay *replay)
 	free(replay);
 }
 
-/* True when `event` is there and not later than `ticks`. */
-static bool fetch(struct replay *replay, uint64_t ticks, enum error_code *code, struct error *error)
-{
-	if (!replay->pending && !replay->at_end) {
-		int got = event_stream_next(replay->stream, &replay->event, error);
-
-		if (got < 0)
-			*code = (enum error_code) - got;
-		replay->pending = got > 0;
-		replay->at_end = got <= 0;
-	}
-	return replay->pending && replay->event.ticks <= ticks;
-}
-
 static void update_frozen(struct replay *replay)
 {
 	struct object_record *record;
@@ -134,22 +120,24 @@ static enum error_code settle(struct replay *replay)
 
 enum error_code replay_run(struct replay *replay, uint64_t ticks, struct error *error)
 {
-	enum error_code code = ERROR_NONE;
+	const struct event *event;
 
 	drop_views(replay);
-	while (fetch(replay, ticks, &code, error)) {
+	while ((event = replay_peek(replay)) != NULL && event->ticks <= ticks) {
 		/* What a fork child did before its first snapshot is in it. */
-		bool contained = replay->event.ticks < replay->begin && replay->event.opcode != CASTAWAY_EVENT_LAYOUT;
+		bool contained = event->ticks < replay->begin && event->opcode != CASTAWAY_EVENT_LAYOUT;
 
-		if (!contained && replay_apply(replay, &replay->event) != ERROR_NONE)
+		if (!contained && replay_apply(replay, event) != ERROR_NONE)
 			return no_memory(error);
-		replay->pending = false;
-		replay->now = replay->event.ticks;
-		replay->event_count++;
+		replay->now = event->ticks;
+		replay->applied++;
 	}
-	if (code == ERROR_NONE && settle(replay) != ERROR_NONE)
-		return no_memory(error);
-	return code;
+	if (!event && replay->failed != ERROR_NONE) {
+		if (error)
+			*error = replay->failure;
+		return replay->failed;
+	}
+	return settle(replay) == ERROR_NONE ? ERROR_NONE : no_memory(error);
 }
 
 const struct replay_block *replay_find_block(const struct replay *replay, uint64_t address)
@@ -234,7 +222,7 @@ const struct replay_generations *replay_generations(const struct replay *replay,
 
 uint64_t replay_event_count(const struct replay *replay)
 {
-	return replay->event_count;
+	return replay->applied;
 }
 
 uint64_t replay_now(const struct replay *replay)

@@ -53,24 +53,36 @@ static enum error_code park(struct last_free *parked, struct object_record *reco
 	return ERROR_NONE;
 }
 
+static enum error_code end_or_park(struct replay *replay, struct object_record *record,
+				   struct last_free *parked)
+{
+	if (parked && park(parked, record) != ERROR_NONE)
+		return ERROR_MEMORY;
+	replay_end_object(replay, record);
+	return ERROR_NONE;
+}
+
 enum error_code replay_end_objects_in(struct replay *replay, const struct replay_block *block,
 				      struct last_free *parked)
 {
 	uint64_t last = block->size > 0 ? block->address + (block->size - 1) : block->address;
+	enum error_code code = ERROR_NONE;
+	struct object_record *record = NULL;
 	struct page_object *place;
 
 	if (replay->objects.used == 0)
 		return ERROR_NONE;
 	if (last < block->address)
 		last = UINT64_MAX;
-	while ((place = object_pages_find(&replay->pages, block->address, last)) != NULL) {
-		struct object_record *record = record_of_place(place);
-
-		if (parked && park(parked, record) != ERROR_NONE)
-			return ERROR_MEMORY;
-		replay_end_object(replay, record);
-	}
-	return ERROR_NONE;
+	/* Mostly an object begins where its block does. */
+	if (object_pages_near(&replay->pages, block->address))
+		record = replay_object_record(replay, block->address);
+	if (record)
+		code = end_or_park(replay, record, parked);
+	while (code == ERROR_NONE &&
+	       (place = object_pages_find(&replay->pages, block->address, last)) != NULL)
+		code = end_or_park(replay, record_of_place(place), parked);
+	return code;
 }
 
 enum error_code replay_unpark_objects(struct replay *replay, struct last_free *parked)

@@ -38,14 +38,20 @@ struct misuse_key {
 	size_t index;
 };
 
+#define REPLAY_AHEAD 32u
+
 struct replay {
 	struct trace *trace;
 	struct event_stream *stream;
-	struct event event; /* the next one, when `pending` */
-	bool pending, at_end;
+	/* Events [applied, read) of the stream, in a ring. */
+	struct event ahead[REPLAY_AHEAD];
+	uint64_t applied, read;
+	bool at_end;
+	enum error_code failed; /* of the stream, behind the last event read */
+	struct error failure;
 	bool inherited; /* of a fork child, whose passes count on from its parent's */
 	uint64_t begin; /* time of the inherited state, else 0 */
-	uint64_t now, event_count;
+	uint64_t now;
 
 	struct address_table blocks; /* struct replay_block */
 	uint64_t block_bytes;
@@ -73,6 +79,9 @@ struct replay {
 	/* Sorted views, made when asked for. */
 	void **block_view, **object_view;
 };
+
+/* The next event, NULL at the end or at a failure of the stream. */
+const struct event *replay_peek(struct replay *replay);
 
 /* All of these: ERROR_NONE or ERROR_MEMORY. */
 
