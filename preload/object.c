@@ -15,7 +15,7 @@
 
 static struct pagemap s_map;
 static struct pool s_objects = POOL_INIT(struct object);
-static uint32_t s_count;
+uint32_t g_object_count;
 
 static struct {
 	struct spin spin;
@@ -56,11 +56,6 @@ uint32_t object_index(uintptr_t address)
 	return index;
 }
 
-uint32_t object_count(void)
-{
-	return __atomic_load_n(&s_count, __ATOMIC_RELAXED);
-}
-
 /* Takes it out of its granule's chain; the caller holds the stripe. */
 static bool remove_locked(uintptr_t address, struct generation_stamp *stamp)
 {
@@ -77,7 +72,7 @@ static bool remove_locked(uintptr_t address, struct generation_stamp *stamp)
 	object_links_drop(dead);
 	*stamp = dead->stamp;
 	pool_give(&s_objects, NULL, index);
-	__atomic_sub_fetch(&s_count, 1, __ATOMIC_RELAXED);
+	__atomic_sub_fetch(&g_object_count, 1, __ATOMIC_RELAXED);
 	return true;
 }
 
@@ -121,7 +116,7 @@ void object_born(struct thread *thread, uintptr_t address, uint64_t size, uint32
 	object->next = *slot;
 	__atomic_store_n(slot, index, __ATOMIC_RELEASE);
 	object_unlock(address);
-	__atomic_add_fetch(&s_count, 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&g_object_count, 1, __ATOMIC_RELAXED);
 }
 
 bool object_count_add(uintptr_t address, int64_t change)

@@ -33,7 +33,11 @@ struct object_link {
 	bool weak;
 };
 
-uint32_t object_count(void);
+extern uint32_t g_object_count;
+static inline uint32_t object_count(void)
+{
+	return __atomic_load_n(&g_object_count, __ATOMIC_RELAXED);
+}
 
 /* Born with count 1.  Where an object lives already, that one ends. */
 void object_born(struct thread *thread, uintptr_t address, uint64_t size, uint32_t type, uint32_t stack);

@@ -7,6 +7,7 @@
 
 #include "emit.h"
 #include "generation.h"
+#include "managed.h"
 #include "object.h"
 #include "pagemap.h"
 #include "pool.h"
@@ -146,17 +147,60 @@ static bool find(uintptr_t address, struct shadow_block *ret)
 	return false;
 }
 
+static void describe_managed(const struct managed_block *managed, struct shadow_block *ret)
+{
+	*ret = (struct shadow_block){
+		.address = managed->address,
+		.size = managed->size,
+		.stack = managed->stack,
+		.runtime = CASTAWAY_RUNTIME_CPYTHON,
+	};
+}
+
 bool shadow_find(uintptr_t address, struct shadow_block *ret)
 {
-	return !(address & 7) && find(address, ret);
+	struct managed_block managed;
+
+	if (address & 7)
+		return false;
+	if (find(address, ret))
+		return true;
+	if (!managed_find(address, &managed))
+		return false;
+	describe_managed(&managed, ret);
+	return true;
+}
+
+struct visitor {
+	bool (*visit)(const struct shadow_block *block, void *arg);
+	void *arg;
+	struct managed_block managed; /* the next one */
+	bool more_managed;
+};
+
+/* Managed blocks before `end`, which must be seen before what is at `end`. */
+static bool visit_managed(struct visitor *visitor, uintptr_t end)
+{
+	while (visitor->more_managed && visitor->managed.address < end) {
+		struct shadow_block block;
+
+		describe_managed(&visitor->managed, &block);
+		if (!visitor->visit(&block, visitor->arg))
+			return false;
+		visitor->more_managed =
+			managed_next(block.address + (1u << PAGEMAP_GRANULE_BITS), &visitor->managed);
+	}
+	return true;
 }
 
 void shadow_for_each(bool (*visit)(const struct shadow_block *block, void *arg), void *arg)
 {
+	struct visitor visitor = {.visit = visit, .arg = arg};
 	uintptr_t at[2] = {0, 0};
 	uint32_t slot;
 	bool more[2];
 
+	visitor.more_managed = managed_next(0, &visitor.managed);
 	for (unsigned i = 0; i < 2; i++)
 		more[i] = pagemap_next(&s_maps[i], &at[i], UINTPTR_MAX, &slot);
 	while (more[0] || more[1]) {
@@ -164,11 +208,13 @@ void shadow_for_each(bool (*visit)(const struct shadow_block *block, void *arg),
 		unsigned i = !more[0] || (more[1] && at[1] < at[0]);
 		struct shadow_block block;
 
-		if (find(at[i] + 8 * i, &block) && !visit(&block, arg))
+		if (find(at[i] + 8 * i, &block) &&
+		    (!visit_managed(&visitor, block.address) || !visit(&block, arg)))
 			return;
 		at[i] += 1u << PAGEMAP_GRANULE_BITS;
 		more[i] = pagemap_next(&s_maps[i], &at[i], UINTPTR_MAX, &slot);
 	}
+	(void)visit_managed(&visitor, UINTPTR_MAX);
 }
 
 uint64_t shadow_count(void)
@@ -177,5 +223,5 @@ uint64_t shadow_count(void)
 
 	for (struct thread *thread = thread_first(); thread; thread = thread->next)
 		total += __atomic_load_n(&thread->births, __ATOMIC_RELAXED);
-	return total > 0 ? (uint64_t)total : 0;
+	return (total > 0 ? (uint64_t)total : 0) + managed_count();
 }

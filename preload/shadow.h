@@ -18,7 +18,7 @@ struct shadow_block {
 	uintptr_t address;
 	uint64_t size;
 	uint32_t stack;
-	uint32_t birth_pass;
+	uint32_t birth_pass; /* 0 for managed blocks (managed.h) */
 	uint8_t runtime;
 };
 
@@ -36,6 +36,6 @@ bool shadow_find(uintptr_t address, struct shadow_block *ret); /* start address 
  * may not be seen.  Stops when visit returns false. */
 void shadow_for_each(bool (*visit)(const struct shadow_block *block, void *arg), void *arg);
 
-uint64_t shadow_count(void);
+uint64_t shadow_count(void); /* slow where there are managed blocks */
 
 #endif

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "castaway/codec.h"
+#include "config.h"
 #include "emit.h"
 #include "rawio.h"
 #include "request.h"
@@ -127,8 +128,12 @@ void snapshot_object(struct snapshot *snapshot, const struct snapshot_object *ob
 static bool put_block(const struct shadow_block *block, void *arg)
 {
 	struct snapshot *snapshot = arg;
-	uint8_t *out = entry(snapshot, CASTAWAY_CHUNK_BLOCKS, BLOCK_BYTES);
+	uint8_t *out;
 
+	/* Blocks whose end no event will tell would live for ever. */
+	if (block->runtime == CASTAWAY_RUNTIME_CPYTHON && !g_config.python_events)
+		return true;
+	out = entry(snapshot, CASTAWAY_CHUNK_BLOCKS, BLOCK_BYTES);
 	if (out == NULL)
 		return false;
 	out = put_address(snapshot, out, block->address);

@@ -22,6 +22,7 @@ struct stack_cache {
 	uint32_t *nodes;         /* of the last stack, outermost first */
 };
 
+struct stack_claim g_stack_claim;
 static const struct stack_walker *s_walker = &unwind_libunwind;
 static size_t s_depth;
 
@@ -79,12 +80,21 @@ static uint32_t intern(struct stack_cache *cache, size_t count)
 	return node;
 }
 
+static uint32_t claimed(const struct stack_start *start)
+{
+	uintptr_t size = __atomic_load_n(&g_stack_claim.size, __ATOMIC_ACQUIRE);
+
+	return start->pc - g_stack_claim.start < size ? g_stack_claim.capture() : 0;
+}
+
 uint32_t stack_capture(struct thread *thread, const struct stack_start *start)
 {
 	struct stack_cache *cache;
 	size_t count = 0;
-	uint32_t node;
+	uint32_t node = claimed(start);
 
+	if (node)
+		return node;
 	if (s_depth == 0)
 		return 0;
 	cache = cache_of(thread);

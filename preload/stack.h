@@ -37,6 +37,14 @@ extern const struct stack_walker unwind_libunwind;
 
 void stack_init(void);
 
+/* A runtime whose own stacks say more: where the caller's pc is in [start,
+ * start + size), its answer is taken.  It gives 0 when it has none just now. */
+struct stack_claim {
+	uintptr_t start, size;
+	uint32_t (*capture)(void);
+};
+extern struct stack_claim g_stack_claim; /* `size` is written last */
+
 /* Node of the calling thread's stack, 0 = none.  Call with the guard held. */
 uint32_t stack_capture(struct thread *thread, const struct stack_start *start);
 

@@ -7,7 +7,7 @@
  * target: every call into the interpreter is checked, and its pending
  * exception is put aside and back.
  */
-#include "cpython.h"
+#include "cpython_stack.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -103,6 +103,7 @@ static int setup(void *unused)
 		limits_count(CASTAWAY_LIMIT_ADAPTER_OFF, 1, "cpython: str objects have an unknown layout");
 	else if (g_config.python_depth > 0 && !cpython_stack_validate())
 		limits_count(CASTAWAY_LIMIT_ADAPTER_OFF, 1, "cpython: frames have an unknown layout");
+	cpython_alloc_set_up();
 	/* Failure leaves the fallbacks: sigaction() and the process's end. */
 	if (g_config.snapshot_at_exit)
 		register_atexit();

@@ -218,13 +218,8 @@ bool cpython_has_lock(void);
  * second call repairs it after the interpreter replaced it. */
 void cpython_alloc_install(void);
 bool cpython_alloc_installed(void);
-
-/* cpython_stack.c; the lock of the interpreter is held wherever these run. */
-bool cpython_stack_validate(void);
-uint32_t cpython_stack_capture(struct thread *thread, const struct stack_start *start);
-/* A block of this size is gone: if it was a code object, so are its frames. */
-void cpython_stack_forget(uintptr_t address);
-size_t cpython_stack_code_size(void); /* no code object is smaller */
+/* Frames are known: from now on the short way is taken, if the settings allow it. */
+void cpython_alloc_set_up(void);
 
 /* cpython_text.c: str objects as UTF-8, without the interpreter's help. */
 bool cpython_text_validate(void);

@@ -6,125 +6,185 @@
  * not touch a reference count.  The guard is held around the original call:
  * what it takes from malloc (arenas, large objects) is the same block, not a
  * second one.
+ *
+ * As a rule a birth is the running instruction's node in a slot of the table of
+ * managed blocks, and a death clears the slot.  Large or oddly aligned blocks,
+ * deeper stacks, and a full history take the longer way.
  */
-#include "cpython.h"
+#include "cpython_stack.h"
 
 #include <errno.h>
 
 #include "../config.h"
 #include "../emit.h"
+#include "../managed.h"
+#include "../object.h"
 #include "../shadow.h"
 
 static struct py_allocator s_next; /* the allocator below */
+static bool s_short;               /* births take the short way */
 
-static void block_born(void *block, size_t size, const struct stack_start *start)
+static bool is_recording(void)
 {
-	struct thread *thread = thread_self();
-	uint32_t stack;
+	return __builtin_expect(t_guard.depth == 0 && __atomic_load_n(&g_tracing, __ATOMIC_ACQUIRE), 1);
+}
 
-	if (thread == NULL || block == NULL)
-		return;
-	stack = cpython_stack_capture(thread, start);
-	shadow_insert(thread, (uintptr_t)block, size, stack, CASTAWAY_RUNTIME_CPYTHON);
-	emit_event(thread, CASTAWAY_EVENT_ALLOC_MANAGED,
-		   (uint64_t[]){(uintptr_t)block, size, stack, CASTAWAY_RUNTIME_CPYTHON});
+/* ---- births ------------------------------------------------------------------- */
+
+static void enter(struct thread *thread, uintptr_t block, size_t size, uint32_t stack)
+{
+	if (!managed_fits(block, size))
+		shadow_insert(thread, block, size, stack, CASTAWAY_RUNTIME_CPYTHON);
+	else if (!managed_insert(block, size, stack))
+		limits_count(CASTAWAY_LIMIT_MEMORY, 1, NULL);
+	if (g_config.python_events)
+		emit_event(thread, CASTAWAY_EVENT_ALLOC_MANAGED,
+			   (uint64_t[]){block, size, stack, CASTAWAY_RUNTIME_CPYTHON});
+}
+
+static __attribute__((noinline)) void *born_long(void *block, size_t size, const struct stack_start *start)
+{
+	struct guard guard;
+	struct thread *thread;
+
+	if (cpython_waits_for_setup())
+		cpython_request_setup();
+	if (guard_enter(&guard) && block != NULL && (thread = thread_self()) != NULL)
+		enter(thread, (uintptr_t)block, size, cpython_stack_capture(thread, start));
+	guard_leave(&guard);
+	return block;
+}
+
+/* A macro because the stack begins at the hook's own frame. */
+#define BORN(block, size)                                                                           \
+	(__builtin_expect(s_short && managed_fits((uintptr_t)(block), (size)) && (block) != NULL && \
+				  managed_insert((uintptr_t)(block), (size), cpython_stack_top()),  \
+			  1)                                                                        \
+		 ? (block)                                                                          \
+		 : born_long((block), (size), &STACK_START()))
+
+/* ---- deaths ------------------------------------------------------------------- */
+
+/* What the table and the shadow knew of a block. */
+struct former {
+	uint32_t held;
+	struct shadow_block block; /* its address is 0 when the shadow does not have it */
+};
+
+static inline bool is_ordinary(uint32_t held)
+{
+	return held - 1 < MANAGED_ELSEWHERE - 1 && !(held & MANAGED_WATCHED);
 }
 
 /* Before the real free: afterwards the address may be somebody else's. */
-static bool block_dies(void *block, struct shadow_block *former)
+static __attribute__((noinline)) void dies_long(uintptr_t address, struct former *former)
 {
 	struct thread *thread = thread_self();
+	uint32_t held = former->held;
+	uint64_t size = (held >> MANAGED_SIZE_SHIFT) * UINT64_C(8);
+	bool small = held != 0 && held < MANAGED_ELSEWHERE;
 
+	former->block.address = 0;
 	if (thread == NULL)
-		return false;
-	if (!shadow_remove(thread, (uintptr_t)block, former)) {
+		return;
+	if (small && object_count() > 0)
+		object_block_freed(thread, address, size);
+	if (!small && shadow_remove(thread, address, &former->block)) {
+		size = former->block.size;
+	} else if (!small) {
 		limits_count(CASTAWAY_LIMIT_UNKNOWN_FREE, 1, NULL);
-		return false;
+		return;
 	}
-	emit_free(thread, (uintptr_t)block, 0);
-	return true;
+	if (held & MANAGED_WATCHED)
+		cpython_stack_forget(address, size);
+	if (g_config.python_events)
+		emit_free(thread, address, 0);
 }
 
-static void realloc_failed(const struct shadow_block *former)
+static inline void dies(uintptr_t address, struct former *former)
 {
-	struct thread *thread = thread_self();
+	struct guard guard;
 
-	shadow_restore(thread, former);
-	emit_event(thread, CASTAWAY_EVENT_REALLOC_FAILED, (uint64_t[]){former->address});
+	former->held = managed_take(address);
+	if (__builtin_expect(s_short && is_ordinary(former->held) && object_count() == 0, 1))
+		return;
+	if (guard_enter(&guard))
+		dies_long(address, former);
+	guard_leave(&guard);
 }
 
-/* The real call's errno is the caller's; what recording does to it is not. */
-static void keep_errno(struct guard *guard)
+/* A realloc failed after the death of its block was recorded. */
+static void undo_death(uintptr_t address, const struct former *former)
 {
-	guard->saved_errno = errno;
+	struct guard guard;
+	struct thread *thread;
+
+	if (guard_enter(&guard) && (thread = thread_self()) != NULL) {
+		if (former->held != 0)
+			managed_restore(address, former->held);
+		if (!is_ordinary(former->held) && former->block.address != 0)
+			shadow_restore(thread, &former->block);
+		if (g_config.python_events)
+			emit_event(thread, CASTAWAY_EVENT_REALLOC_FAILED, (uint64_t[]){address});
+	}
+	guard_leave(&guard);
 }
+
+/* ---- the hook ------------------------------------------------------------------ */
 
 static void *hook_malloc(void *context, size_t size)
 {
-	struct stack_start start = STACK_START();
-	struct guard guard;
-	bool record;
 	void *block;
 
-	if (__builtin_expect(cpython_waits_for_setup(), 0))
-		cpython_request_setup();
-	record = guard_enter(&guard);
+	if (!is_recording())
+		return s_next.malloc(s_next.context, size);
+	t_guard.depth++;
 	block = s_next.malloc(s_next.context, size);
-	keep_errno(&guard);
-	if (record)
-		block_born(block, size, &start);
-	guard_leave(&guard);
-	return block;
+	t_guard.depth--;
+	return BORN(block, size);
 }
 
 static void *hook_calloc(void *context, size_t count, size_t size)
 {
-	struct stack_start start = STACK_START();
-	struct guard guard;
-	bool record = guard_enter(&guard);
-	void *block = s_next.calloc(s_next.context, count, size);
+	void *block;
 
-	keep_errno(&guard);
-	if (record)
-		block_born(block, count * size, &start);
-	guard_leave(&guard);
-	return block;
+	if (!is_recording())
+		return s_next.calloc(s_next.context, count, size);
+	t_guard.depth++;
+	block = s_next.calloc(s_next.context, count, size);
+	t_guard.depth--;
+	return BORN(block, count * size);
 }
 
 static void *hook_realloc(void *context, void *old, size_t size)
 {
-	struct stack_start start = STACK_START();
-	struct shadow_block former;
-	struct guard guard;
-	bool record = guard_enter(&guard);
-	bool known = record && old != NULL && block_dies(old, &former);
-	void *block = s_next.realloc(s_next.context, old, size);
+	struct former former;
+	void *block;
 
-	keep_errno(&guard);
-	/* A code object is never reallocated, but its address may be given out. */
-	if (known && former.size >= cpython_stack_code_size())
-		cpython_stack_forget((uintptr_t)old);
-	if (record && block != NULL)
-		block_born(block, size, &start);
-	else if (known)
-		realloc_failed(&former);
-	guard_leave(&guard);
-	return block;
+	if (!is_recording())
+		return s_next.realloc(s_next.context, old, size);
+	if (old != NULL)
+		dies((uintptr_t)old, &former);
+	t_guard.depth++;
+	block = s_next.realloc(s_next.context, old, size);
+	t_guard.depth--;
+	if (block == NULL) {
+		if (old != NULL)
+			undo_death((uintptr_t)old, &former);
+		return NULL;
+	}
+	return BORN(block, size);
 }
 
 static void hook_free(void *context, void *block)
 {
-	struct shadow_block former = {.size = SIZE_MAX};
-	struct guard guard;
+	struct former former;
 
-	if (block == NULL)
-		return;
-	if (guard_enter(&guard))
-		block_dies(block, &former);
-	if (former.size >= cpython_stack_code_size())
-		cpython_stack_forget((uintptr_t)block);
+	if (block != NULL && is_recording())
+		dies((uintptr_t)block, &former);
+	t_guard.depth++;
 	s_next.free(s_next.context, block);
-	guard_leave(&guard);
+	t_guard.depth--;
 }
 
 bool cpython_alloc_installed(void)
@@ -143,4 +203,9 @@ void cpython_alloc_install(void)
 		return;
 	g_py.PyMem_GetAllocator(PY_DOMAIN_OBJECT, &s_next);
 	g_py.PyMem_SetAllocator(PY_DOMAIN_OBJECT, &hook);
+}
+
+void cpython_alloc_set_up(void)
+{
+	s_short = g_py_stack.cache != NULL && g_config.python_depth == 1 && !g_config.python_events;
 }
