@@ -15,7 +15,8 @@
 	X(check, "for CI: fail when a trace shows something that is not known yet") \
 	X(baseline, "write down the findings that are known, for check --baseline") \
 	X(info, "print a trace's header, totals and limits")                        \
-	X(dump, "print a trace's events as text or JSON lines")
+	X(dump, "print a trace's events as text or JSON lines")                     \
+	X(snapshot, "take a snapshot of a process that is being recorded")
 
 #define X(name, summary) int cmd_##name(int argc, char **argv);
 COMMANDS(X)
