@@ -69,6 +69,9 @@ static enum error_code read_snapshot_end(struct table_load *load)
 	total.objects = codec_get_varint(&load->cursor);
 	total.edges = codec_get_varint(&load->cursor);
 	codec_get_u64(&load->cursor);
+	total.scan_edges = codec_get_varint(&load->cursor);
+	total.roots = codec_get_varint(&load->cursor);
+	total.unscanned_bytes = codec_get_varint(&load->cursor);
 	if (load->cursor.failed)
 		return ERROR_NONE;
 	totals = array_reserve(load->totals, &load->total_capacity, load->total_count + 1, sizeof(*totals));
@@ -113,6 +116,9 @@ static void finish_snapshots(struct table_load *load)
 		snapshot->blocks = load->totals[i].blocks;
 		snapshot->objects = load->totals[i].objects;
 		snapshot->edges = load->totals[i].edges;
+		snapshot->scan_edges = load->totals[i].scan_edges;
+		snapshot->roots = load->totals[i].roots;
+		snapshot->unscanned_bytes = load->totals[i].unscanned_bytes;
 	}
 }
 

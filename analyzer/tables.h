@@ -13,7 +13,7 @@
 
 struct snapshot_total {
 	uint32_t index;
-	uint64_t blocks, objects, edges;
+	uint64_t blocks, objects, edges, scan_edges, roots, unscanned_bytes;
 };
 
 struct table_load {

@@ -71,6 +71,7 @@ struct trace_snapshot {
 	bool complete; /* its SNAPSHOT_END was read */
 	/* What its SNAPSHOT_END says; 0 without one. */
 	uint64_t blocks, objects, edges;
+	uint64_t scan_edges, roots, unscanned_bytes; /* heap snapshots only */
 };
 
 struct trace_clock_point {

@@ -239,6 +239,9 @@ void builder_snapshot_end(struct builder *b, uint32_t snapshot, uint64_t ticks)
 	put_varint(&payload, section->object_count);
 	put_varint(&payload, section->edge_count);
 	put_u64(&payload, ticks);
+	put_varint(&payload, 0); /* scanned edges, roots, bytes not scanned */
+	put_varint(&payload, 0);
+	put_varint(&payload, 0);
 	builder_write_pending(b, CASTAWAY_CHUNK_SNAPSHOT_END, &payload);
 	free(payload.data);
 }

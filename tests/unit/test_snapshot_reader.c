@@ -250,6 +250,8 @@ static void test_incomplete(void **state)
 	end = codec_put_varint(end, 0);
 	end = codec_put_varint(end, 0);
 	end = codec_put_u64(end, 12);
+	memset(end, 0, 3);
+	end += 3;
 	builder_chunk(b, CASTAWAY_CHUNK_SNAPSHOT_END, 0, total, (size_t)(end - total));
 	trace = builder_open(b);
 	assert_true(trace->snapshots[0].complete);
