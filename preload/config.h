@@ -15,6 +15,9 @@
 #define CONFIG_KEYS(X)                                                                                     \
 	X(BOOL, "follow", follow, 1, "trace child processes too (yes|no)")                                 \
 	X(UINT, "depth", depth, 128, "frames per call stack at most; 0 takes none")                        \
+	X(BOOL, "fast-stacks", fast_stacks, 1,                                                             \
+	  "replay a thread's last stack instead of walking each anew (yes|no)")                            \
+	X(BOOL, "verify-stacks", verify_stacks, 0, "compare every fast stack with libunwind's (yes|no)")   \
 	X(BOOL, "free-stacks", free_stacks, 1,                                                             \
 	  "take a call stack at frees and unrefs of blocks too (yes|no)")                                  \
 	X(UINT, "flush", flush_ms, 200, "milliseconds that events may stay unwritten")                     \

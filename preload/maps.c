@@ -19,7 +19,8 @@ static bool grow(struct maps *maps)
 	size_t capacity = maps->capacity ? 2 * maps->capacity : FIRST_COUNT;
 	struct maps_entry *entries = arena_map(capacity * sizeof(*entries));
 
-	if (entries == NULL)
+	maps->failed = entries == NULL;
+	if (maps->failed)
 		return false;
 	if (maps->count)
 		memcpy(entries, maps->entries, maps->count * sizeof(*entries));
@@ -56,15 +57,10 @@ static uint8_t kind_of(const char *name)
 }
 
 /* "start-end rwxp offset device inode   name" */
-static bool parse(struct maps *maps, const char *line)
+static bool parse(const char *line, struct maps_entry *entry)
 {
-	struct maps_entry *entry;
-	const char *at = line;
+	const char *at = hex(line, &entry->start);
 
-	if (maps->count == maps->capacity && !grow(maps))
-		return false;
-	entry = &maps->entries[maps->count];
-	at = hex(at, &entry->start);
 	if (*at++ != '-')
 		return false;
 	at = hex(at, &entry->end);
@@ -78,57 +74,115 @@ static bool parse(struct maps *maps, const char *line)
 	while (at != NULL && *at == ' ')
 		at++;
 	entry->kind = kind_of(at != NULL ? at : "");
-	maps->count++;
 	return true;
 }
 
-/* Takes whole lines out of text[0..size); the rest of the last one moves to the
- * front.  Of a line that does not fit, the beginning is enough. */
-static bool take_lines(struct maps *maps, char *text, size_t *size, bool *skip)
-{
-	char *at = text, *newline;
+struct lines {
+	bool (*visit)(void *arg, const struct maps_entry *entry); /* false ends it */
+	void *arg;
+	size_t size;
+	bool skip; /* the rest of a line that was too long */
+	bool ended, malformed;
+	char text[2 * LINE_MAX_ + 1];
+};
 
-	text[*size] = '\0';
-	while ((newline = strchr(at, '\n')) != NULL) {
+static void take_line(struct lines *lines, const char *line)
+{
+	struct maps_entry entry;
+
+	if (lines->skip)
+		return;
+	lines->malformed = !parse(line, &entry);
+	lines->ended = lines->malformed || !lines->visit(lines->arg, &entry);
+}
+
+/* Takes whole lines out of the text; the rest of the last one moves to the
+ * front.  Of a line that does not fit, the beginning is enough. */
+static void take_lines(struct lines *lines)
+{
+	char *at = lines->text, *newline;
+
+	lines->text[lines->size] = '\0';
+	while (!lines->ended && (newline = strchr(at, '\n')) != NULL) {
 		*newline = '\0';
-		if (!*skip && !parse(maps, at))
-			return false;
-		*skip = false;
+		take_line(lines, at);
+		lines->skip = false;
 		at = newline + 1;
 	}
-	*size -= (size_t)(at - text);
-	memmove(text, at, *size);
-	if (*size < LINE_MAX_)
-		return true;
-	text[*size] = '\0';
-	if (!*skip && !parse(maps, text))
+	lines->size -= (size_t)(at - lines->text);
+	memmove(lines->text, at, lines->size);
+	if (lines->ended || lines->size < LINE_MAX_)
+		return;
+	lines->text[lines->size] = '\0';
+	take_line(lines, lines->text);
+	lines->skip = true;
+	lines->size = 0;
+}
+
+/* True when all lines, or those until visit had enough, were read. */
+static bool read_lines(bool (*visit)(void *arg, const struct maps_entry *entry), void *arg)
+{
+	struct lines *lines = arena_map(sizeof(*lines)); /* too large for a thread's stack */
+	long fd = rawio_open("/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
+	long count = fd;
+
+	if (lines != NULL) {
+		lines->visit = visit;
+		lines->arg = arg;
+	}
+	while (lines != NULL && fd >= 0 && !lines->ended) {
+		count = RAW_CALL(SYS_read, fd, lines->text + lines->size, LINE_MAX_);
+		if (count <= 0)
+			break;
+		lines->size += (size_t)count;
+		take_lines(lines);
+	}
+	if (fd >= 0)
+		rawio_close((int)fd);
+	if (lines == NULL || count < 0 || lines->malformed)
+		count = -1;
+	if (lines != NULL)
+		arena_unmap(lines, sizeof(*lines));
+	return count >= 0;
+}
+
+static bool keep(void *arg, const struct maps_entry *entry)
+{
+	struct maps *maps = arg;
+
+	if (maps->count == maps->capacity && !grow(maps))
 		return false;
-	*skip = true;
-	*size = 0;
+	maps->entries[maps->count++] = *entry;
 	return true;
 }
 
 bool maps_read(struct maps *maps)
 {
-	char text[2 * LINE_MAX_ + 1];
-	long fd = rawio_open("/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
-	size_t size = 0;
-	bool skip = false, ok = fd >= 0;
-
 	memset(maps, 0, sizeof(*maps));
-	while (ok) {
-		long count = RAW_CALL(SYS_read, fd, text + size, LINE_MAX_);
+	return read_lines(keep, maps) && maps->count != 0 && !maps->failed;
+}
 
-		if (count <= 0) {
-			ok = count == 0;
-			break;
-		}
-		size += (size_t)count;
-		ok = take_lines(maps, text, &size, &skip);
-	}
-	if (fd >= 0)
-		rawio_close((int)fd);
-	return ok && maps->count != 0;
+struct wanted {
+	uint64_t address;
+	struct maps_entry *ret;
+	bool found;
+};
+
+static bool is_wanted(void *arg, const struct maps_entry *entry)
+{
+	struct wanted *wanted = arg;
+
+	wanted->found = entry->start <= wanted->address && wanted->address < entry->end;
+	if (wanted->found)
+		*wanted->ret = *entry;
+	return !wanted->found;
+}
+
+bool maps_read_one(uint64_t address, struct maps_entry *ret)
+{
+	struct wanted wanted = {address, ret, false};
+
+	return read_lines(is_wanted, &wanted) && wanted.found;
 }
 
 const struct maps_entry *maps_find(const struct maps *maps, uint64_t address)

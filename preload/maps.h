@@ -27,10 +27,15 @@ struct maps_entry {
 struct maps {
 	struct maps_entry *entries; /* by address */
 	size_t count, capacity;
+	bool failed; /* no memory: entries are missing */
 };
 
 /* False when there is no memory or no /proc. */
 bool maps_read(struct maps *maps);
+
+/* Only the entry that holds the address; false when there is none.  For any
+ * thread of the target: takes next to no stack. */
+bool maps_read_one(uint64_t address, struct maps_entry *ret);
 
 /* The entry that holds the address, or NULL. */
 const struct maps_entry *maps_find(const struct maps *maps, uint64_t address);

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "arena.h"
+#include "cfi.h"
 #include "emit.h"
 #include "rawio.h"
 #include "spin.h"
@@ -98,6 +99,24 @@ uint32_t modules_find(uintptr_t pc, uintptr_t *load_bias)
 
 	*load_bias = range && range->module ? s_modules[range->module]->elf.bias : 0;
 	return range ? range->module : 0;
+}
+
+bool modules_frame_info(uintptr_t pc, struct cfi_section *ret)
+{
+	const struct range *range = range_find(pc);
+	const struct module_elf *elf = range && range->module ? &s_modules[range->module]->elf : NULL;
+	const Elf64_Phdr *phdrs = elf ? elf->phdrs : NULL;
+
+	for (uint16_t i = 0; phdrs && i < elf->phdr_count; i++) {
+		uintptr_t start = elf->bias + phdrs[i].p_vaddr;
+
+		if (phdrs[i].p_type != PT_GNU_EH_FRAME || start < elf->start || start >= elf->end ||
+		    phdrs[i].p_memsz > elf->end - start)
+			continue;
+		*ret = (struct cfi_section){(const uint8_t *)start, phdrs[i].p_memsz, elf->start, elf->end};
+		return true;
+	}
+	return false;
 }
 
 /* ---- records for the writer ------------------------------------------------ */

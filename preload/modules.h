@@ -38,6 +38,10 @@ uintptr_t modules_bias(uint32_t tag);
 /* dl_iterate_phdr() over the table, for the unwinder. */
 int modules_iterate_phdr(int (*visit)(struct dl_phdr_info *info, size_t size, void *arg), void *arg);
 
+/* Where the module that holds pc keeps its call frame information. */
+struct cfi_section;
+bool modules_frame_info(uintptr_t pc, struct cfi_section *ret);
+
 /* Pages that are mapped at most once, into *where. */
 void *modules_map_once(void **where, size_t size);
 

@@ -13,10 +13,12 @@
 #include "emit.h"
 #include "modules.h"
 #include "unwind.h"
+#include "unwind_replay.h"
 
 struct stack_cache {
 	struct unwind_thread unwind; /* first: the walker finds its part through thread->unwind */
-	uint32_t epoch;              /* of the modules at the last stack */
+	struct unwind_replay *replay;
+	uint32_t epoch; /* of the modules at the last stack */
 	size_t count;
 	uintptr_t *pcs, *former; /* innermost first; room for s_depth + 1 each */
 	uint32_t *nodes;         /* of the last stack, outermost first */
@@ -25,6 +27,10 @@ struct stack_cache {
 struct stack_claim g_stack_claim;
 static const struct stack_walker *s_walker = &unwind_libunwind;
 static size_t s_depth;
+
+/* The fast unwinder keeps deeper stacks than are recorded, lest it must give up
+ * on them: 96 bytes a frame, of which only what is used is resident. */
+#define REPLAY_DEPTH 4096u
 
 static struct stack_cache *cache_of(struct thread *thread)
 {
@@ -40,6 +46,8 @@ static struct stack_cache *cache_of(struct thread *thread)
 	cache->pcs = (uintptr_t *)(cache + 1);
 	cache->former = cache->pcs + room;
 	cache->nodes = (uint32_t *)(cache->former + room);
+	if (g_config.fast_stacks)
+		cache->replay = unwind_replay_new(REPLAY_DEPTH);
 	thread->unwind = cache;
 	return cache;
 }
@@ -87,6 +95,35 @@ static uint32_t claimed(const struct stack_start *start)
 	return start->pc - g_stack_claim.start < size ? g_stack_claim.capture() : 0;
 }
 
+/* What libunwind says of the same stack, frame for frame. */
+static void verify(struct thread *thread, struct stack_cache *cache, const struct stack_start *start)
+{
+	size_t fast = unwind_replay_last(cache->replay, cache->former, s_depth);
+	size_t slow = s_walker->walk(thread, start, cache->pcs, s_depth);
+
+	cache->count = 0; /* `former` was overwritten */
+	limits_count(CASTAWAY_LIMIT_STACKS_VERIFIED, 1, NULL);
+	if (fast != slow || memcmp(cache->former, cache->pcs, fast * sizeof(*cache->pcs)) != 0)
+		limits_count(CASTAWAY_LIMIT_STACKS_DIFFER, 1, NULL);
+}
+
+/* 0: the fast unwinder has no answer for this stack; otherwise its node, or
+ * (the stack is too deep) its frames in cache->pcs. */
+static uint32_t replay(struct thread *thread, struct stack_cache *cache, const struct stack_start *start,
+		       size_t *count)
+{
+	uint32_t node;
+
+	if (!unwind_replay_capture(cache->replay, start, &node))
+		return 0;
+	if (g_config.verify_stacks)
+		verify(thread, cache, start);
+	if (unwind_replay_depth(cache->replay) <= s_depth)
+		return node;
+	*count = unwind_replay_last(cache->replay, cache->pcs, s_depth + 1);
+	return 0;
+}
+
 uint32_t stack_capture(struct thread *thread, const struct stack_start *start)
 {
 	struct stack_cache *cache;
@@ -98,7 +135,11 @@ uint32_t stack_capture(struct thread *thread, const struct stack_start *start)
 	if (s_depth == 0)
 		return 0;
 	cache = cache_of(thread);
-	if (cache)
+	if (cache && cache->replay)
+		node = replay(thread, cache, start, &count);
+	if (node)
+		return node;
+	if (cache && count == 0)
 		count = s_walker->walk(thread, start, cache->pcs, s_depth + 1);
 	if (count == 0) {
 		limits_count(CASTAWAY_LIMIT_NO_STACKS, 1, NULL);

@@ -273,7 +273,9 @@ enum castaway_strength {
 	X(RECYCLED_SITES, 21, "recycled-sites",                                                          \
 	  "objects that may come from a free list: their allocation site may be older")                  \
 	X(STATIC_TARGET, 22, "static-target", "a static or set-id child cannot be traced")               \
-	X(INEXACT, 23, "inexact", "objects with more references than counts; they are taken as held")
+	X(INEXACT, 23, "inexact", "objects with more references than counts; they are taken as held")    \
+	X(STACKS_VERIFIED, 24, "stacks-verified", "call stacks that were compared with libunwind's")     \
+	X(STACKS_DIFFER, 25, "stacks-differ", "call stacks of which libunwind says something else")
 
 enum castaway_limit {
 #define X(constant, number, code, message) CASTAWAY_LIMIT_##constant = number,

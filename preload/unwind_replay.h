@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The fast unwinder: replays the thread's last walk.
+ *
+ * A walk is a function of its start and of the words of the stack that it read.
+ * Each thread keeps its last walk with those words.  At the next event the
+ * words are read again, from the bottom of the stack up; as far as they are
+ * unchanged, so is the walk from there on, and only the frames above are walked
+ * and looked up anew.  No return address is patched, so exceptions, longjmp and
+ * switched stacks need no care: they only change words.
+ *
+ * One step takes the rule for the return address (cfi.h), which is kept in a
+ * table that all threads share without a lock.  What the rules cannot express,
+ * and any stack but the thread's own (signal stacks, coroutines), is left to
+ * libunwind.
+ */
+#ifndef UNWIND_REPLAY_H
+#define UNWIND_REPLAY_H
+
+#include <stdbool.h>
+
+#include "stack.h"
+
+/* Bytes of a thread's part for stacks of at most `depth` frames. */
+struct unwind_replay;
+struct unwind_replay *unwind_replay_new(uint32_t depth);
+
+/* The node of the stack that starts there.  False: not this stack; ask
+ * libunwind.  Guard held; takes no lock, so fork need not wait for it. */
+bool unwind_replay_capture(struct unwind_replay *replay, const struct stack_start *start, uint32_t *ret);
+
+/* Frames of the last successful capture. */
+size_t unwind_replay_depth(const struct unwind_replay *replay);
+
+/* Their return addresses, innermost first, at most `max`. */
+size_t unwind_replay_last(const struct unwind_replay *replay, uintptr_t *pcs, size_t max);
+
+#endif
