@@ -47,14 +47,9 @@ static uint64_t limit_count(const struct trace *trace, enum castaway_limit limit
 	return count;
 }
 
-static void test_every_opcode(void **state)
+/* One of each, at times 10, 11, ... in the order of their opcodes. */
+static void put_every_opcode(struct builder *b, uint32_t type, uint32_t stack)
 {
-	struct builder *b = builder_new();
-	uint32_t type = builder_string(b, "Node"), stack = builder_stack(b, "main", "make", NULL);
-	struct trace *trace;
-	size_t count;
-
-	(void)state;
 	builder_event(b, 1, 10, ALLOC, 0x5000, 64, stack);
 	builder_event(b, 1, 11, FREE, 0x5000, stack);
 	builder_event(b, 1, 12, REALLOC_FAILED, 0x5000);
@@ -70,6 +65,17 @@ static void test_every_opcode(void **state)
 	builder_event(b, 1, 22, PASS, CASTAWAY_DOMAIN_OBJECTS, 3, 1, 700, 650);
 	builder_event(b, 1, 23, GC_CONTROL, CASTAWAY_GC_THRESHOLD, 1, 2, 3);
 	builder_event(b, 1, 24, MARK, type, stack);
+}
+
+static void test_every_opcode(void **state)
+{
+	struct builder *b = builder_new();
+	uint32_t type = builder_string(b, "Node"), stack = builder_stack(b, "main", "make", NULL);
+	struct trace *trace;
+	size_t count;
+
+	(void)state;
+	put_every_opcode(b, type, stack);
 	builder_end(b, CASTAWAY_END_EXIT, 30);
 	trace = builder_open(b);
 	count = read_all(trace);

@@ -129,10 +129,9 @@ static void test_layouts(void **state)
 	assert_int_equal(limit_count(CASTAWAY_LIMIT_DAMAGED), 1);
 }
 
-static void test_inherited_state(void **state)
+/* What a parent left: a block, two of its own objects, one of another runtime. */
+static void put_inherited(struct builder *b, uint32_t type, uint32_t field)
 {
-	struct builder *b = s_builder;
-	uint32_t type = builder_string(b, "Node"), field = builder_string(b, "next");
 	uint32_t snapshot = builder_snapshot(b, CASTAWAY_REASON_INHERIT, 5, "");
 	const struct snapshot_edge_record edges[] = {
 		{.target = 0x2000, .offset = -1, .field = field, .flags = CASTAWAY_STRONG},
@@ -151,9 +150,7 @@ static void test_inherited_state(void **state)
 						      .generation = 3,
 						      .birth_pass = 3,
 						      .runtime = CASTAWAY_RUNTIME_NATIVE};
-	const struct replay_object *o;
 
-	(void)state;
 	builder_block(b, snapshot,
 		      &(struct snapshot_block_record){
 			      .address = 0x2000, .size = 64, .birth_pass = 20, .thread = 7});
@@ -164,6 +161,16 @@ static void test_inherited_state(void **state)
 		&(struct snapshot_object_record){.address = 0x3000, .runtime = CASTAWAY_RUNTIME_CPYTHON},
 		NULL);
 	builder_snapshot_end(b, snapshot, 6);
+}
+
+static void test_inherited_state(void **state)
+{
+	struct builder *b = s_builder;
+	uint32_t type = builder_string(b, "Node");
+	const struct replay_object *o;
+
+	(void)state;
+	put_inherited(b, type, builder_string(b, "next"));
 	builder_event(b, 1, 3, REF, 0x1000, 0); /* earlier: in the snapshot already */
 	builder_event(b, 1, 4, FREE, 0x9000, 0);
 	builder_event(b, 1, 10, UNREF, 0x1000, 0);

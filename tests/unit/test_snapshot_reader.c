@@ -72,6 +72,29 @@ static uint64_t limit_count(const struct trace *trace, enum castaway_limit limit
 	return count;
 }
 
+static void check_header(const struct trace *trace)
+{
+	assert_int_equal(trace->snapshot_count, 1);
+	assert_true(trace->snapshots[0].complete);
+	assert_string_equal(trace->snapshots[0].name, "at the end");
+	assert_int_equal(trace->snapshots[0].reason, CASTAWAY_REASON_EXIT);
+	assert_int_equal(trace->snapshots[0].method, CASTAWAY_METHOD_INPLACE);
+	assert_int_equal(trace->snapshots[0].ticks, 100);
+	assert_int_equal(trace->snapshots[0].edges, 3);
+}
+
+static void check_edges(const struct seen *seen, uint64_t child, uint32_t field, uint32_t stack)
+{
+	assert_true(seen->edges[0].target == child && seen->edges[0].field == field);
+	assert_true(seen->edges[0].offset == -1 && seen->edges[0].flags == CASTAWAY_EDGE_FIELD);
+	assert_true(seen->edges[1].target == child && seen->edges[1].offset == 0);
+	assert_int_equal(seen->edges[1].flags, CASTAWAY_BORROWED | CASTAWAY_EDGE_OFFSET);
+	assert_true(seen->edges[2].target == 8 && seen->edges[2].offset == 24);
+	assert_int_equal(seen->edges[2].stack, stack);
+	assert_int_equal(seen->edges[2].flags & CASTAWAY_EDGE_STRENGTH, CASTAWAY_WEAK);
+	assert_true(seen->edges[2].flags & CASTAWAY_EDGE_SCANNED);
+}
+
 static void test_objects_and_edges(void **state)
 {
 	struct builder *b = builder_new();
@@ -103,30 +126,36 @@ static void test_objects_and_edges(void **state)
 	builder_object(b, snapshot, &child, NULL);
 	builder_snapshot_end(b, snapshot, 110);
 	trace = builder_open(b);
-	assert_int_equal(trace->snapshot_count, 1);
-	assert_true(trace->snapshots[0].complete);
-	assert_string_equal(trace->snapshots[0].name, "at the end");
-	assert_int_equal(trace->snapshots[0].reason, CASTAWAY_REASON_EXIT);
-	assert_int_equal(trace->snapshots[0].method, CASTAWAY_METHOD_INPLACE);
-	assert_int_equal(trace->snapshots[0].ticks, 100);
-	assert_int_equal(trace->snapshots[0].edges, 3);
+	check_header(trace);
 	assert_int_equal(snapshot_read_objects(trace, &trace->snapshots[0], see_object, &seen, &s_error),
 			 ERROR_NONE);
 	assert_int_equal(seen.count, 2);
 	assert_memory_equal(&seen.objects[0], &parent, OBJECT_SIZE);
 	assert_memory_equal(&seen.objects[1], &child, OBJECT_SIZE);
 	assert_int_equal(seen.edge_count, 3);
-	assert_true(seen.edges[0].target == child.address && seen.edges[0].field == field);
-	assert_true(seen.edges[0].offset == -1 && seen.edges[0].flags == CASTAWAY_EDGE_FIELD);
-	assert_true(seen.edges[1].target == child.address && seen.edges[1].offset == 0);
-	assert_int_equal(seen.edges[1].flags, CASTAWAY_BORROWED | CASTAWAY_EDGE_OFFSET);
-	assert_true(seen.edges[2].target == 8 && seen.edges[2].offset == 24);
-	assert_int_equal(seen.edges[2].stack, stack);
-	assert_int_equal(seen.edges[2].flags & CASTAWAY_EDGE_STRENGTH, CASTAWAY_WEAK);
-	assert_true(seen.edges[2].flags & CASTAWAY_EDGE_SCANNED);
+	check_edges(&seen, child.address, field, stack);
 	assert_true(trace->limit_count == 1); /* no END */
 	trace_free(trace);
 	builder_free(b);
+}
+
+/* The `count` blocks of snapshot `index`, the first of which is number `first`. */
+static void check_blocks(struct trace *trace, uint32_t index, size_t first, size_t count, uint32_t stack)
+{
+	struct seen seen = {0};
+
+	assert_int_equal(snapshot_read_blocks(trace, &trace->snapshots[index], see_block, &seen, &s_error),
+			 ERROR_NONE);
+	assert_int_equal(seen.count, count);
+	for (size_t i = 0; i < count; i++) {
+		const struct snapshot_block_record *block = &seen.blocks[i];
+		uint64_t n = first + i;
+
+		assert_true(block->address == 0x9000 - 0x100 * n && block->size == n);
+		assert_true(block->stack == stack && block->birth_pass == 3);
+		assert_true(block->thread == 2 && block->birth_ticks == 5 + n);
+		assert_int_equal(block->runtime, CASTAWAY_RUNTIME_GOBJECT);
+	}
 }
 
 static void test_blocks_of_two_snapshots(void **state)
@@ -153,23 +182,8 @@ static void test_blocks_of_two_snapshots(void **state)
 	builder_snapshot_end(b, second, 25);
 	builder_snapshot_end(b, first, 26);
 	trace = builder_open(b);
-	for (uint32_t s = 0; s < 2; s++) {
-		struct seen seen = {0};
-
-		assert_int_equal(
-			snapshot_read_blocks(trace, &trace->snapshots[s], see_block, &seen, &s_error),
-			ERROR_NONE);
-		assert_int_equal(seen.count, s == 0 ? 4 : 6);
-		for (size_t i = 0; i < seen.count; i++) {
-			uint64_t n = i + (s == 0 ? 0 : 4);
-
-			assert_true(seen.blocks[i].address == 0x9000 - 0x100 * n);
-			assert_true(seen.blocks[i].size == n && seen.blocks[i].birth_ticks == 5 + n);
-			assert_true(seen.blocks[i].stack == stack && seen.blocks[i].birth_pass == 3);
-			assert_true(seen.blocks[i].thread == 2);
-			assert_int_equal(seen.blocks[i].runtime, CASTAWAY_RUNTIME_GOBJECT);
-		}
-	}
+	check_blocks(trace, 0, 0, 4, stack);
+	check_blocks(trace, 1, 4, 6, stack);
 	assert_int_equal(limit_count(trace, CASTAWAY_LIMIT_INCOMPLETE_SNAPSHOT), 0);
 	trace_free(trace);
 	builder_free(b);

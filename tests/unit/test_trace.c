@@ -129,13 +129,8 @@ static void test_header_alone(void **state)
 	builder_free(b);
 }
 
-static void test_tables(void **state)
+static void put_process(struct builder *b)
 {
-	struct builder *b = builder_new();
-	uint32_t module, frame;
-	struct trace *trace;
-
-	(void)state;
 	builder_process(b, CASTAWAY_PROCESS_EXE, "/bin/true");
 	builder_process(b, CASTAWAY_PROCESS_ARGV, "true");
 	builder_process(b, CASTAWAY_PROCESS_ARGV, "");
@@ -145,15 +140,10 @@ static void test_tables(void **state)
 	builder_thread(b, 2, 200, "second");
 	builder_thread(b, 1, 100, "main");
 	builder_thread(b, 2, 201, "a name that is longer than what there is room for");
-	builder_limit(b, CASTAWAY_LIMIT_NO_STACKS, 3, "");
-	builder_limit(b, 4711, 1, "later");
-	builder_flush(b);
-	builder_limit(b, CASTAWAY_LIMIT_NO_STACKS, 5, "");
-	module = builder_module(b, "/lib/x.so", 0x7000, 0x7000, 0x9000);
-	builder_unload(b, module, 77);
-	frame = builder_frame(b, builder_stack(b, "main", NULL), module, 0x123);
-	builder_end(b, CASTAWAY_END_ABORT, 20);
-	trace = builder_open(b);
+}
+
+static void check_process(const struct trace *trace)
+{
 	assert_string_equal(trace->exe, "/bin/true");
 	assert_int_equal(trace->argc, 2);
 	assert_string_equal(trace->argv[0], "true");
@@ -165,6 +155,26 @@ static void test_tables(void **state)
 	assert_string_equal(trace->threads[0].name, "main");
 	assert_int_equal(trace->threads[1].kernel_tid, 201);
 	assert_string_equal(trace->threads[1].name, "a name that is longer than what");
+}
+
+static void test_tables(void **state)
+{
+	struct builder *b = builder_new();
+	uint32_t module, frame;
+	struct trace *trace;
+
+	(void)state;
+	put_process(b);
+	builder_limit(b, CASTAWAY_LIMIT_NO_STACKS, 3, "");
+	builder_limit(b, 4711, 1, "later");
+	builder_flush(b);
+	builder_limit(b, CASTAWAY_LIMIT_NO_STACKS, 5, "");
+	module = builder_module(b, "/lib/x.so", 0x7000, 0x7000, 0x9000);
+	builder_unload(b, module, 77);
+	frame = builder_frame(b, builder_stack(b, "main", NULL), module, 0x123);
+	builder_end(b, CASTAWAY_END_ABORT, 20);
+	trace = builder_open(b);
+	check_process(trace);
 	assert_int_equal(trace->limit_count, 2);
 	assert_true(limit_of(trace, CASTAWAY_LIMIT_NO_STACKS)->count == 5);
 	assert_int_equal(trace->module_count, 1);
