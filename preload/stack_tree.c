@@ -17,7 +17,13 @@
 
 enum {
 	LIST_LIMIT = 8, /* children found by going through the list */
-	HASH_BITS = 24,
+	/* A program with few stacks touches few pages: a table 16 times larger is
+	 * looked into when a node's places in the smaller one are taken. */
+	TABLE_BITS = 12,
+	TABLE_GROWTH = 4,
+	TABLES = 4,
+	HASH_BITS = TABLE_BITS + (TABLES - 1) * TABLE_GROWTH, /* of the largest */
+	PLACES = 8,                                           /* in a table but the largest */
 	PROBE_LIMIT = 256
 };
 
@@ -69,16 +75,26 @@ static bool matches(struct node *node, const struct node *key)
 
 static uint32_t *hash_table(void)
 {
-	return modules_map_once((void **)&s_hash, sizeof(uint32_t) << HASH_BITS);
+	return modules_map_once((void **)&s_hash, sizeof(uint32_t) << (HASH_BITS + 1));
 }
 
-static size_t hash_start(const struct node *key)
+static uint64_t hash_of(const struct node *key)
 {
 	uint64_t hash = (key->value ^ (uint64_t)key->parent << 32) * UINT64_C(0x9e3779b97f4a7c15);
 
 	if (key->tag == CASTAWAY_FRAME_SCRIPT)
 		hash = (hash ^ key->line) * UINT64_C(0xff51afd7ed558ccd);
-	return hash >> (64 - HASH_BITS);
+	return hash >> 20; /* the better bits */
+}
+
+/* Where a node is looked for, in this order, until a free place; each table
+ * begins at its own size, where the former ones have ended. */
+static size_t place(uint64_t hash, unsigned probe)
+{
+	unsigned table = probe / PLACES < TABLES ? probe / PLACES : TABLES - 1;
+	size_t size = (size_t)1 << (TABLE_BITS + table * TABLE_GROWTH);
+
+	return size + ((hash + probe) & (size - 1));
 }
 
 /* A finished node with the contents of `key`, 0 without memory. */
@@ -120,21 +136,22 @@ static void complete(struct node *key)
 static uint32_t hash_find_or_add(struct node *key)
 {
 	uint32_t *table = hash_table();
-	size_t at = hash_start(key);
+	uint64_t hash = hash_of(key);
 	uint32_t fresh = 0;
 
 	if (!table)
 		return 0;
-	for (unsigned i = 0; i < PROBE_LIMIT; i++, at = (at + 1) & (((size_t)1 << HASH_BITS) - 1)) {
-		uint32_t number = __atomic_load_n(&table[at], __ATOMIC_ACQUIRE);
+	for (unsigned i = 0; i < PROBE_LIMIT; i++) {
+		uint32_t *at = &table[place(hash, i)];
+		uint32_t number = __atomic_load_n(at, __ATOMIC_ACQUIRE);
 
 		if (!number) {
 			if (!fresh) {
 				complete(key);
 				fresh = make(key);
 			}
-			if (!fresh || __atomic_compare_exchange_n(&table[at], &number, fresh, false,
-								  __ATOMIC_RELEASE, __ATOMIC_ACQUIRE))
+			if (!fresh || __atomic_compare_exchange_n(at, &number, fresh, false, __ATOMIC_RELEASE,
+								  __ATOMIC_ACQUIRE))
 				return fresh;
 		}
 		if (matches(node_at(number), key))

@@ -15,10 +15,16 @@
 #include "emit.h"
 #include "rawio.h"
 
-#define STRING_MAX 1024u       /* longer names are cut */
-#define SLOTS      (1u << 18)  /* power of two */
-#define IDS        (SLOTS / 2) /* so that probing ends */
-#define SPINS      1000u
+#define STRING_MAX 1024u /* longer names are cut */
+/* Powers of two.  A program with few names touches few pages: a larger table is
+ * looked into when the places for a name in the smaller ones are taken. */
+#define SMALL  (1u << 10)
+#define MEDIUM (1u << 14)
+#define LARGE  (1u << 18)
+#define SLOTS  (SMALL + MEDIUM + LARGE)
+#define PLACES 8u          /* in a smaller table */
+#define IDS    (LARGE / 2) /* so that probing ends */
+#define SPINS  1000u
 
 struct record {
 	uint64_t hash;
@@ -53,6 +59,16 @@ static uint64_t hash_text(const char *text, size_t length)
 	for (size_t i = 0; i < length; i++)
 		hash = (hash ^ (uint8_t)text[i]) * 0x100000001b3u;
 	return hash ^ (hash >> 29);
+}
+
+/* Where a name is looked for, in this order, until a free slot. */
+static uint32_t place(uint64_t hash, uint32_t probe)
+{
+	if (probe < PLACES)
+		return ((uint32_t)hash + probe) % SMALL;
+	if (probe < 2 * PLACES)
+		return SMALL + ((uint32_t)hash + probe) % MEDIUM;
+	return SMALL + MEDIUM + ((uint32_t)hash + probe) % LARGE;
 }
 
 /* Appends to the list of ids; helps those who stand between the two steps. */
@@ -113,15 +129,16 @@ uint32_t strings_intern(const char *text, size_t length)
 	hash = hash_text(text, length);
 	if (table == NULL || __atomic_load_n(&s_count, __ATOMIC_RELAXED) + 1 >= IDS)
 		return 0;
-	for (uint32_t at = (uint32_t)hash & (SLOTS - 1);; at = (at + 1) & (SLOTS - 1)) {
-		struct record *there = __atomic_load_n(&table[at], __ATOMIC_ACQUIRE);
+	for (uint32_t probe = 0;; probe++) {
+		struct record **slot = &table[place(hash, probe)];
+		struct record *there = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
 
 		if (there == NULL) {
 			if (record == NULL)
 				record = make_record(text, length, hash);
 			if (record == NULL)
 				return 0;
-			if (__atomic_compare_exchange_n(&table[at], &there, record, false, __ATOMIC_ACQ_REL,
+			if (__atomic_compare_exchange_n(slot, &there, record, false, __ATOMIC_ACQ_REL,
 							__ATOMIC_ACQUIRE))
 				return append(table + SLOTS, record);
 		}
