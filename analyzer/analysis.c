@@ -11,6 +11,7 @@
 #include "dominator.h"
 #include "explain.h"
 #include "findings.h"
+#include "moment.h"
 #include "summary.h"
 #include "trial.h"
 #include "verdict.h"
@@ -44,48 +45,14 @@ static enum error_code progress(const struct pass *pass, const char *phase, doub
 
 /* ---- the moment --------------------------------------------------------------- */
 
-static const struct trace_snapshot *last_usable(const struct trace *trace)
-{
-	for (size_t i = trace->snapshot_count; i-- > 0;) {
-		const struct trace_snapshot *snapshot = &trace->snapshots[i];
-
-		if (snapshot->complete && snapshot->reason != CASTAWAY_REASON_INHERIT)
-			return snapshot;
-	}
-	return NULL;
-}
-
-static enum error_code find_snapshot(const struct trace *trace, int index, const struct trace_snapshot **ret,
-				     struct error *error)
-{
-	for (size_t i = 0; i < trace->snapshot_count; i++) {
-		const struct trace_snapshot *snapshot = &trace->snapshots[i];
-
-		if (snapshot->index != (uint32_t)index)
-			continue;
-		if (!snapshot->complete)
-			return error_set(error, ERROR_NOT_FOUND, "snapshot %d was not finished", index);
-		if (snapshot->reason == CASTAWAY_REASON_INHERIT)
-			return error_set(error, ERROR_NOT_FOUND,
-					 "snapshot %d is what fork left, not a moment to look at", index);
-		*ret = snapshot;
-		return ERROR_NONE;
-	}
-	return error_set(error, ERROR_NOT_FOUND, "the trace has no snapshot %d", index);
-}
-
 /* Everything is judged at the time of the snapshot, annotated objects too: at
  * exit it comes before atexit handlers and destructors let go of things.
  * Without a snapshot the end of the events is all there is. */
 static enum error_code choose_moment(const struct pass *pass)
 {
 	struct analysis *a = pass->analysis;
-	enum error_code code = ERROR_NONE;
+	enum error_code code = moment_find(a->trace, pass->options->snapshot, &a->snapshot, pass->error);
 
-	if (pass->options->snapshot == ANALYSIS_SNAPSHOT_LAST)
-		a->snapshot = last_usable(a->trace);
-	else
-		code = find_snapshot(a->trace, pass->options->snapshot, &a->snapshot, pass->error);
 	a->ticks = a->snapshot ? a->snapshot->ticks : UINT64_MAX;
 	return code;
 }

@@ -6,6 +6,7 @@
 #include "cmd.h"
 #include "interrupt.h"
 #include "message.h"
+#include "moment.h"
 #include "options.h"
 #include "progress.h"
 
@@ -76,12 +77,6 @@ static int visit_moment(struct trace *trace, int snapshot, session_visit visit, 
 	return status;
 }
 
-/* Moments to look at: not a fork child's starting state, and not what was cut off. */
-static bool usable(const struct trace_snapshot *snapshot)
-{
-	return snapshot->complete && snapshot->reason != CASTAWAY_REASON_INHERIT;
-}
-
 int session_run(const char *path, session_visit visit, void *arg)
 {
 	struct trace *trace = session_open(path);
@@ -92,7 +87,7 @@ int session_run(const char *path, session_visit visit, void *arg)
 		return interrupt_pending() ? EXIT_STATUS_SIGNAL + interrupt_pending() : EXIT_STATUS_ERROR;
 	if (g_options.all_snapshots) {
 		for (size_t i = 0; i < trace->snapshot_count && !status; i++) {
-			if (!usable(&trace->snapshots[i]))
+			if (!moment_usable(&trace->snapshots[i]))
 				continue;
 			status = visit_moment(trace, (int)trace->snapshots[i].index, visit, arg);
 			visited++;
