@@ -40,7 +40,7 @@ static const struct option_set g_set = {
 	.operands = "-- CMD [ARGUMENT]...",
 	.summary =
 		"Runs CMD, then prints what its trace shows. The exit status is 23 when that is something\n"
-		"new, else that of CMD; 3 when CMD succeeded but its trace is too incomplete to say.",
+		"new, else that of CMD (castaway check says more: 3 for a trace too incomplete to tell).",
 	.tables = g_tables,
 	.stop_at_operand = true,
 };
@@ -102,8 +102,9 @@ static int check_traces(struct traces *traces, const struct target *target)
 				message_note("%s: warning: still being written", traces->files[i].path);
 		judge_all(&judge, traces, target->pid);
 		status = judge_conclude(&judge);
-		/* An unsure verdict must not hide how the program itself ended. */
-		if (status != EXIT_STATUS_FINDING && target->status)
+		/* Without a finding the program's own end is all that counts: that
+		 * the trace was too incomplete to say has been printed. */
+		if (status == EXIT_STATUS_OK || status == EXIT_STATUS_UNSURE)
 			status = target->status;
 	}
 	judge_end(&judge);
