@@ -190,6 +190,46 @@ def valgrind(directory):
     equal((result.status, result.out), (0, b""), str(result))
 
 
+SANITIZED = """
+#include <stdio.h>
+#include <stdlib.h>
+static void *volatile keep;
+int main(int argc, char **argv)
+{
+	char *bytes = keep = malloc(16);
+
+	puts("allocated");
+	if (argc > 1)
+		fprintf(stderr, "%d\\n", bytes[16]);
+	free(bytes);
+	return 5;
+}
+"""
+
+
+def sanitizer(name):
+    def test(directory):
+        need("gcc")
+        source, built = os.path.join(directory, "sanitized.c"), os.path.join(directory, "sanitized")
+        with open(source, "w") as file:
+            file.write(SANITIZED)
+        if subprocess.run(["gcc", "-g", "-O0", "-fsanitize=" + name, "-o", built, source], capture_output=True,
+                          timeout=60).returncode:
+            raise Skip("gcc without -fsanitize=" + name)
+        equal(same(directory, [built]).status, 5, "status")
+        if name == "address":
+            equal(run([built, "overrun"]).status, 1, "found without castaway")
+            found = record(directory, [built, "overrun"])
+            equal((found.status, b"heap-buffer-overflow" in found.err), (1, True), str(found))
+
+    test.__doc__ = "a program built with -fsanitize=" + name
+    case(test)
+
+
+for each in ("address", "leak", "thread", "undefined"):
+    sanitizer(each)
+
+
 @case
 def no_preload_needed(directory):
     """a static program runs as it is, untraced"""
