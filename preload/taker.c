@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "arena.h"
 #include "config.h"
 #include "control.h"
 #include "emit.h"
@@ -34,7 +35,9 @@
 #define FIRST_POLL_NS 200000u
 #define LAST_POLL_NS  10000000u
 #define STUCK_NS      60000000000u /* a child that has written nothing for so long */
-#define HEADER_BYTES  (REQUEST_NAME_MAX + 128u)
+/* Addresses that scans without a child may use up, most of them never touched. */
+#define MAPPED_HERE_MAX (UINT64_C(4) << 30)
+#define HEADER_BYTES    (REQUEST_NAME_MAX + 128u)
 
 static struct {
 	struct request request; /* a copy: the requester goes on */
@@ -50,7 +53,7 @@ static struct {
 	/* What to take next. */
 	uint64_t next_ns;
 	bool wanted;
-	bool scanned_here;
+	uint64_t mapped_here;
 	char wanted_name[REQUEST_NAME_MAX];
 } s_taker;
 
@@ -209,18 +212,20 @@ static void set_pause(uint64_t start)
 			   (s_taker.request.start_ns != 0 ? s_taker.request.start_ns : start);
 }
 
-/* Where no child can be made, the target waits for the scan: once, because what
- * the scan maps is not given back. */
+/* Where no child can be made, the target waits for the scan: a few times only,
+ * because what the scan maps is not given back. */
 static void scan_here(const struct stop *stop)
 {
+	const uint64_t mapped = arena_mapped();
+
 	writer_tables_new();
 	memset(&s_taker.totals, 0, sizeof(s_taker.totals));
-	if (stop->method != CASTAWAY_METHOD_INPLACE && !s_taker.scanned_here &&
+	if (stop->method != CASTAWAY_METHOD_INPLACE && s_taker.mapped_here < MAPPED_HERE_MAX &&
 	    snapshot_scan(s_taker.request.index, stop->threads, stop->count, &s_taker.totals))
 		s_taker.method = CASTAWAY_METHOD_INPLACE;
 	else
 		s_taker.method = CASTAWAY_METHOD_EVENTS;
-	s_taker.scanned_here = true;
+	s_taker.mapped_here += arena_mapped() - mapped;
 }
 
 static void take(const struct request *from)

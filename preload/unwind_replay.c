@@ -91,7 +91,8 @@ struct frame {
 };
 
 struct unwind_replay {
-	uintptr_t low, high; /* the thread's own stack; high 0 = not known yet */
+	uintptr_t low, high;  /* the thread's own stack */
+	uintptr_t descriptor; /* of the thread whose stack that is */
 	uint32_t epoch, depth;
 	uint32_t count;        /* frames of the last walk */
 	struct frame *fresh;   /* scratch: frames walked anew, innermost first */
@@ -146,8 +147,15 @@ static void find_stack(struct unwind_replay *replay, uintptr_t sp)
 
 static bool own_stack(struct unwind_replay *replay, uintptr_t sp)
 {
-	if (replay->high == 0)
+	const uintptr_t descriptor = arch_thread_pointer();
+
+	/* The state of a thread that has ended goes to another one, and what was
+	 * its stack may be gone. */
+	if (replay->descriptor != descriptor) {
+		replay->descriptor = descriptor;
+		replay->count = 0;
 		find_stack(replay, sp);
+	}
 	return sp >= replay->low && sp < replay->high && !(sp & 7);
 }
 

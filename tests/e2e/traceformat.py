@@ -13,7 +13,7 @@ CHUNK_MAGIC = 0x4B4E4843
 CHUNK_HEADER = struct.Struct("<IHHIIIIII")
 ZSTD = 1
 (PROCESS, CLOCK, MODULES, STRINGS, STACKS, THREADS, EVENTS, SNAPSHOT, BLOCKS, OBJECTS, RUNTIME,
- SNAPSHOT_END, LIMITS, END) = range(1, 15)
+ SNAPSHOT_END, LIMITS, END, SCAN_EDGES, ROOTS) = range(1, 17)
 M32 = 0xFFFFFFFF
 M64 = 0xFFFFFFFFFFFFFFFF
 
@@ -227,6 +227,49 @@ class Trace:
                 else:
                     event[field] = cursor.svarint() if letter == "i" else cursor.varint()
             yield event
+
+    def snapshots(self):
+        """Index to dict: reason, method, pause_ns, name, end (None = unfinished), and the heap's part:
+        blocks (address, size), edges (from, offset, to, interior), roots (kind, where, address, to, interior)."""
+        found = {}
+        for chunk in self.of_type(SNAPSHOT):
+            cursor = Cursor(chunk.payload())
+            index, reason, method = (cursor.varint() for _ in range(3))
+            ticks, pause, name = cursor.u64(), cursor.varint(), cursor.string()
+            found[index] = {"reason": reason, "method": method, "ticks": ticks, "pause_ns": pause, "name": name,
+                            "end": None, "blocks": [], "edges": [], "roots": []}
+        for chunk in self.chunks:
+            if chunk.type in (SNAPSHOT_END, BLOCKS, SCAN_EDGES, ROOTS):
+                cursor = Cursor(chunk.payload())
+                self._snapshot_part(found[cursor.varint()], chunk.type, cursor)
+        return found
+
+    def _snapshot_part(self, snapshot, kind, cursor):
+        address = start = to = 0
+        if kind == SNAPSHOT_END:
+            blocks, objects, edges = (cursor.varint() for _ in range(3))
+            cursor.u64()
+            scanned, roots, unscanned = (cursor.varint() for _ in range(3))
+            snapshot["end"] = {"blocks": blocks, "objects": objects, "edges": edges, "scan_edges": scanned,
+                               "roots": roots, "unscanned_bytes": unscanned}
+        while cursor.more():
+            if kind == BLOCKS:
+                address = (address + cursor.svarint()) & M64
+                snapshot["blocks"].append((address, cursor.varint()))
+                for _ in range(4):
+                    cursor.varint()
+                cursor.u64()
+            elif kind == SCAN_EDGES:
+                start += cursor.svarint()
+                offset = 0
+                for _ in range(cursor.varint()):
+                    offset += 8 * cursor.varint()
+                    snapshot["edges"].append((start, offset, start + cursor.svarint(), cursor.varint()))
+            else:
+                where = (cursor.u8(), cursor.varint())
+                address = (address + cursor.svarint()) & M64
+                to += cursor.svarint()
+                snapshot["roots"].append(where + (address, to, cursor.varint()))
 
     def live(self):
         """Address to size of the blocks that are alive after the last event."""

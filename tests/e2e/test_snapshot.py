@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Snapshots of the heap: what they hold, and that the program does not notice.
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+from support import EXE, LIBRARY, Skip, case, castaway, clean_environment, equal, main, record, record_one, run, tracee
+from traceformat import Trace
+
+EXIT, REQUEST, INTERVAL, API = 1, 2, 3, 4  # reasons
+EVENTS, PTRACE, SIGNAL, INPLACE, ALONE = range(5)  # methods
+COUNT = 20
+KEPT, KEPT_SIZE = 100, 5008  # of the tracee's list
+
+
+def take(directory, mode, *settings, count=COUNT):
+    """Runs the tracee, which checks itself, and returns its snapshots."""
+    result = record(directory, [tracee("snapshots"), mode, str(count)], ("--scan=yes",) + settings, timeout=120)
+    equal((result.status, result.err), (0, b""), "%s\n%s" % (mode, result))
+    equal(int(result.out), count, "snapshots that the program took")
+    trace = Trace(result.traces[-1])
+    equal(trace.end()[0], 1, "END")
+    return check_snapshots(trace, count)
+
+
+def check_snapshots(trace, count):
+    """Every snapshot is whole: as many records as its end says."""
+    snapshots = trace.snapshots()
+    equal(sorted(snapshots), list(range(count + 1)), "indices")
+    equal([s["reason"] for _, s in sorted(snapshots.items())], [API] * count + [EXIT], "reasons")
+    for index, snapshot in snapshots.items():
+        if snapshot["method"] == EVENTS:
+            continue
+        for what, total in (("blocks", "blocks"), ("edges", "scan_edges"), ("roots", "roots")):
+            equal(len(snapshot[what]), snapshot["end"][total], "%s of snapshot %d" % (what, index))
+        blocks = snapshot["blocks"]
+        equal(blocks, sorted(blocks), "order of the blocks")
+        for start, offset, to, interior in snapshot["edges"]:
+            assert offset + 8 <= blocks[start][1] and interior < blocks[to][1], "an edge out of its block"
+    return snapshots
+
+
+def list_length(snapshot):
+    """Blocks of the tracee's list that are found from its end by following edges at offset 0."""
+    follow = {e[0]: e[2] for e in snapshot["edges"] if e[1] == 0 and e[3] == 0}
+    in_list = {n for n, block in enumerate(snapshot["blocks"]) if block[1] == KEPT_SIZE}
+    heads = in_list - {follow[n] for n in in_list if n in follow}
+    roots = {r[3] for r in snapshot["roots"] if r[4] == 0}
+    equal(len(heads), 1, "heads of the list")
+    assert heads <= roots, "the list's head is in no root"
+    at, length = heads.pop(), 1
+    while at in follow and follow[at] in in_list:
+        at, length = follow[at], length + 1
+    return length
+
+
+def busy(directory, method, *settings):
+    for index, snapshot in take(directory, "busy", *settings).items():
+        equal(snapshot["method"], method if index < COUNT else ALONE, "method of snapshot %d" % index)
+        equal(list_length(snapshot), KEPT, "list in snapshot %d" % index)
+
+
+@case
+def busy_best(directory):
+    """nine busy threads and queued signals: nothing is lost, the program's list is in every snapshot"""
+    busy(directory, PTRACE)
+
+
+@case
+def busy_signal(directory):
+    """the same, stopped by a signal"""
+    busy(directory, SIGNAL, "--stop=2")
+
+
+@case
+def busy_not_stopped(directory):
+    """the same, without stopping"""
+    busy(directory, INPLACE, "--stop=3")
+
+
+@case
+def reserved_signals(directory):
+    """pthread_cancel and setgid, which use the C library's own signals, work among snapshots"""
+    for stop, method in (("1", PTRACE), ("2", SIGNAL)):
+        snapshots = take(directory, "storm", "--stop=" + stop)
+        methods = [snapshots[i]["method"] for i in range(COUNT)]
+        assert methods.count(method) >= COUNT - 2, "methods with stop=%s: %r" % (stop, methods)
+
+
+@case
+def threads_that_come_and_go(directory):
+    """threads that live for a moment are stopped, or gone"""
+    for stop, method in (("1", PTRACE), ("2", SIGNAL)):
+        snapshots = take(directory, "shortlived", "--stop=" + stop)
+        methods = [snapshots[i]["method"] for i in range(COUNT)]
+        assert methods.count(method) >= COUNT - 2, "methods with stop=%s: %r" % (stop, methods)
+
+
+@case
+def blocked_signals(directory):
+    """threads that block every signal are stopped all the same"""
+    for stop, method in (("1", PTRACE), ("2", SIGNAL)):
+        snapshots = take(directory, "masked", "--stop=" + stop)
+        equal({snapshots[i]["method"] for i in range(COUNT)}, {method}, "methods with stop=" + stop)
+
+
+def interrupted_calls(directory, *settings):
+    result = record(directory, [tracee("snapshots"), "calls", str(COUNT)], ("--scan=yes",) + settings)
+    equal((result.status, result.err), (0, b""), str(result))
+    return {name: int(count) for name, count in (line.split() for line in result.out.decode().splitlines())}
+
+
+@case
+def waiting_calls(directory):
+    """calls that wait go on: of all, only epoll_wait with a time limit returns EINTR"""
+    counts = interrupted_calls(directory)
+    assert counts.pop("epoll_wait_limit") <= COUNT, counts
+    equal({name for name, count in counts.items() if count}, set(), "interrupted")
+    counts = interrupted_calls(directory, "--stop=2")
+    equal([counts["read"], counts["cond_timedwait"]], [0, 0], "interrupted by the signal")
+    assert max(counts.values()) <= COUNT, counts
+
+
+@case
+def no_ptrace(directory):
+    """where ptrace is forbidden, a signal serves"""
+    program = tracee("snapshots")
+    result = record(directory, [program, "filter", "ptrace", program, "busy", "3"], ("--scan=yes",))
+    equal((result.status, result.out), (0, b"3\n"), str(result))
+    snapshots = check_snapshots(Trace(largest(result.traces)), 3)
+    equal([snapshots[i]["method"] for i in range(4)], [SIGNAL] * 3 + [ALONE], "methods")
+
+
+@case
+def no_fork(directory):
+    """where no child can be made, the program waits for the scan"""
+    program = tracee("snapshots")
+    result = record(directory, [program, "filter", "clone", program, "busy", "3"], ("--scan=yes",))
+    equal((result.status, result.out), (0, b"3\n"), str(result))
+    snapshots = check_snapshots(Trace(largest(result.traces)), 3)
+    equal([snapshots[i]["method"] for i in range(4)], [INPLACE] * 4, "methods")
+    equal([list_length(snapshots[i]) for i in range(4)], [KEPT] * 4, "lists")
+
+
+def largest(paths):
+    return max(paths, key=os.path.getsize)
+
+
+@case
+def under_strace(directory):
+    """a program that is traced already is stopped by a signal"""
+    strace = shutil.which("strace")
+    if not strace:
+        raise Skip("no strace")
+    env = {"LD_PRELOAD": LIBRARY, "CASTAWAY_OPTIONS": "scan=yes",
+           "CASTAWAY_OUTPUT": os.path.join(directory, "%e.%p.castaway")}
+    command = [strace, "-f", "-qq", "-e", "trace=none", "-o", os.path.join(directory, "log")]
+    for key, value in env.items():
+        command += ["-E", "%s=%s" % (key, value)]
+    result = run(command + [tracee("snapshots"), "busy", "3"], timeout=120)
+    if b"Operation not permitted" in result.err:
+        raise Skip("strace may not trace here")
+    equal((result.status, result.out), (0, b"3\n"), str(result))
+    path, = [os.path.join(directory, n) for n in os.listdir(directory) if n.startswith("snapshots.")]
+    snapshots = check_snapshots(Trace(path), 3)
+    equal([snapshots[i]["method"] for i in range(3)], [SIGNAL] * 3, "methods")
+
+
+class Running:
+    """A program under castaway that runs until it is told to end."""
+
+    def __init__(self, directory, *settings):
+        self.directory = directory
+        command = [EXE, "record", "--quiet", "-o", os.path.join(directory, "%e.%p.castaway"), *settings, "--",
+                   tracee("snapshots"), "wait"]
+        self.process = subprocess.Popen(command, env=clean_environment(), stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, start_new_session=True)
+        self.pid = int(self.process.stdout.readline())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.communicate()
+
+    def state(self):
+        with open("/proc/%d/stat" % self.pid) as file:
+            return file.read().rsplit(")", 1)[1].split()[0]
+
+    def finish(self):
+        self.process.communicate(b"\n", timeout=60)
+        equal(self.process.returncode, 0, "exit status")
+        path, = [os.path.join(self.directory, n) for n in os.listdir(self.directory)]
+        return Trace(path)
+
+
+def eventually(condition, what):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+@case
+def from_outside(directory):
+    """castaway snapshot takes one of a running process, and of one that is stopped and stays so"""
+    with Running(directory, "--scan=yes") as running:
+        result = castaway("snapshot", "--name=first", running.pid)
+        equal((result.status, result.out), (0, b""), str(result))
+        assert b"'first' is in its trace" in result.err, str(result)
+        os.kill(running.pid, signal.SIGSTOP)
+        eventually(lambda: running.state() == "T", "stopped")
+        equal(castaway("snapshot", running.pid).status, 0, "of a stopped process")
+        equal(running.state(), "T", "it stays stopped")
+        os.kill(running.pid, signal.SIGCONT)
+        snapshots = running.finish().snapshots()
+    equal([(s["reason"], s["method"], s["name"]) for _, s in sorted(snapshots.items())],
+          [(REQUEST, PTRACE, "first"), (REQUEST, PTRACE, "request"), (EXIT, ALONE, "")])
+    assert all(s["blocks"] and s["end"] for s in snapshots.values()), snapshots
+
+
+@case
+def not_recorded(directory):
+    """castaway snapshot of a process that is not recorded, or of none, says so"""
+    for operand in (os.getpid(), "x", "0", 2 ** 31 - 1):
+        equal(castaway("snapshot", operand).status, 2, "status for %s" % operand)
+    with Running(directory) as running:
+        result = castaway("snapshot", running.pid)
+        equal(result.status, 2, str(result))
+        assert b"--scan=yes" in result.err, str(result)
+        equal([s["method"] for s in running.finish().snapshots().values()], [EVENTS], "without a scan")
+
+
+@case
+def intervals(directory):
+    """--snapshot-every takes them while the program runs"""
+    with Running(directory, "--scan=yes", "--snapshot-every=50") as running:
+        info = lambda: json.loads(castaway("info", "--format=json", trace_of(directory)).out)["snapshots"]
+        eventually(lambda: len([s for s in info() if s["complete"]]) >= 3, "three snapshots")
+        snapshots = running.finish().snapshots()
+    reasons = [s["reason"] for _, s in sorted(snapshots.items())]
+    equal(reasons, [INTERVAL] * (len(reasons) - 1) + [EXIT], "reasons")
+    assert all(s["end"] and s["method"] in (PTRACE, ALONE) for s in snapshots.values()), snapshots
+
+
+def trace_of(directory):
+    return os.path.join(directory, os.listdir(directory)[0])
+
+
+@case
+def python_and_heap(directory):
+    """at Python's exit, its objects and the heap are one snapshot"""
+    code = "import gc\nclass A: pass\na = [A() for _ in range(10)]\na.append(a)\n"
+    trace = Trace(record_one(directory, ["/usr/bin/python3", "-c", code], ("--scan=yes",)))
+    snapshot, = trace.snapshots().values()
+    equal(snapshot["reason"], EXIT)
+    equal((len(snapshot["blocks"]), len(snapshot["edges"])), (snapshot["end"]["blocks"], snapshot["end"]["scan_edges"]))
+    assert snapshot["end"]["objects"] > 1000 and snapshot["end"]["blocks"] > 1000, snapshot["end"]
+
+
+main()
