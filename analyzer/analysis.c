@@ -11,6 +11,7 @@
 #include "dominator.h"
 #include "explain.h"
 #include "findings.h"
+#include "lost.h"
 #include "moment.h"
 #include "summary.h"
 #include "trial.h"
@@ -18,6 +19,7 @@
 
 #define STRANDED_POOL 0
 #define LATENT_POOL   1
+#define LOST_POOL     2
 
 struct pass {
 	struct analysis *analysis;
@@ -109,8 +111,8 @@ static enum error_code find_retained(struct pass *pass, const struct verdict_res
 	}
 	for (uint32_t i = 0; i < result->lone_count; i++)
 		source[count++] = result->lone[i];
-	code = dominator_run(a->graph, pass->trial.state, 1u << TRIAL_DEAD, source, count, &dominators,
-			     pass->error);
+	code = dominator_run(a->graph, GRAPH_OWNING, pass->trial.state, 1u << TRIAL_DEAD, source, count,
+			     &dominators, pass->error);
 	free(source);
 	if (code)
 		return code;
@@ -119,12 +121,48 @@ static enum error_code find_retained(struct pass *pass, const struct verdict_res
 	return ERROR_NONE;
 }
 
+/* What the memory shows beyond the counts. */
+static enum error_code judge_lost(struct pass *pass, struct verdict_result *dead)
+{
+	struct analysis *a = pass->analysis;
+	struct verdict_result lost = {0};
+	struct reach reach;
+	size_t stranded = 0;
+	enum error_code code = reach_run(a->graph, &pass->trial, dead, &reach, pass->error);
+
+	if (code)
+		return code;
+	code = lost_find(a->graph, &reach, &lost, &stranded, pass->error);
+	reach_done(&reach);
+	if (!code)
+		code = findings_add_lost(a, pass->options, lost.structures + stranded, lost.count - stranded,
+					 pass->error);
+	lost.count = stranded;
+	if (!code)
+		code = findings_take(a, pass->options, &lost, LOST_POOL, pass->error);
+	verdict_done(&lost);
+	return code;
+}
+
+/* Without a scan only counts speak: what has none left was not freed. */
+static enum error_code judge_released(struct pass *pass, const struct verdict_result *dead)
+{
+	struct analysis *a = pass->analysis;
+
+	if (!pass->options->leaks)
+		return ERROR_NONE;
+	if (trace_set_limit(a->trace, CASTAWAY_LIMIT_NOT_SCANNED, 1, "") != ERROR_NONE)
+		return error_set(pass->error, ERROR_MEMORY, "out of memory for the limits of the trace");
+	return findings_add_leaks(a, pass->options, dead->lone, dead->lone_count, pass->error);
+}
+
 static enum error_code judge_dead(struct pass *pass)
 {
 	struct analysis *a = pass->analysis;
 	struct verdict_result result = {0};
 	struct scc scc;
-	enum error_code code = scc_run(a->graph, pass->trial.state, 1u << TRIAL_DEAD, &scc, pass->error);
+	enum error_code code =
+		scc_run(a->graph, GRAPH_OWNING, pass->trial.state, 1u << TRIAL_DEAD, &scc, pass->error);
 
 	if (code)
 		return code;
@@ -132,8 +170,8 @@ static enum error_code judge_dead(struct pass *pass)
 	scc_done(&scc);
 	if (!code && pass->options->retained)
 		code = find_retained(pass, &result);
-	if (!code && pass->options->leaks)
-		code = findings_add_leaks(a, pass->options, result.lone, result.lone_count, pass->error);
+	if (!code)
+		code = a->graph->scanned ? judge_lost(pass, &result) : judge_released(pass, &result);
 	if (!code)
 		code = findings_take(a, pass->options, &result, STRANDED_POOL, pass->error);
 	verdict_done(&result);
@@ -145,8 +183,8 @@ static enum error_code judge_living(struct pass *pass)
 	struct analysis *a = pass->analysis;
 	struct verdict_result result = {0};
 	struct scc scc;
-	enum error_code code = scc_run(a->graph, pass->trial.state, 1u << TRIAL_HELD | 1u << TRIAL_EXTERNAL,
-				       &scc, pass->error);
+	enum error_code code = scc_run(a->graph, GRAPH_OWNING, pass->trial.state,
+				       1u << TRIAL_HELD | 1u << TRIAL_EXTERNAL, &scc, pass->error);
 
 	if (code)
 		return code;
@@ -179,6 +217,8 @@ static enum error_code describe(struct pass *pass)
 		return code;
 	summary_generations(a);
 	summary_totals(a);
+	if (!pass->options->leaks)
+		a->leak_count = 0;
 	return progress(pass, "done", 1);
 }
 
@@ -236,6 +276,7 @@ void analysis_free(struct analysis *analysis)
 	free(analysis->retained);
 	free(analysis->pools[STRANDED_POOL]);
 	free(analysis->pools[LATENT_POOL]);
+	free(analysis->pools[LOST_POOL]);
 	symbols_free(analysis->symbols);
 	graph_free(analysis->graph);
 	replay_free(analysis->replay);

@@ -51,9 +51,13 @@ struct structure {
 	uint32_t *entrained;
 	uint32_t entrained_count;
 	uint64_t member_bytes, entrained_bytes;
+	/* Memory that hangs on it besides: plain blocks, and what they alone lead to. */
+	uint32_t block_count;
+	uint64_t block_bytes;
 	uint64_t fingerprint;
 	uint32_t survived; /* the least of its members; GRAPH_NONE = not known */
 	enum verdict verdict;
+	bool scanned; /* judged by scanned pointers, not by counts */
 };
 
 struct evidence {
@@ -84,8 +88,8 @@ struct finding {
 	uint32_t first, count;   /* in analysis->structures, sorted by fingerprint */
 	uint32_t representative; /* index in analysis->structures */
 	uint64_t objects, bytes; /* totals, entrained included */
-	uint64_t entrained_objects, entrained_bytes;
-	struct evidence evidence; /* of the representative */
+	uint64_t entrained_objects, entrained_bytes, blocks; /* blocks: of the bytes, those of no object */
+	struct evidence evidence;                            /* of the representative */
 	struct break_advice advice;
 	struct stranding stranded_at;
 };
@@ -93,8 +97,10 @@ struct finding {
 /* Blocks or objects that nothing reaches and no cycle explains. */
 struct leak {
 	uint64_t fingerprint;
-	enum verdict verdict; /* LEAKED or OVER_REFERENCED */
-	uint64_t count, blocks, bytes;
+	enum verdict verdict;   /* LEAKED or OVER_REFERENCED */
+	uint64_t count;         /* blocks that nothing points to: direct leaks */
+	uint64_t blocks, bytes; /* with those that only they lead to */
+	uint64_t direct_bytes;  /* of `count` */
 	uint32_t type, stack;
 	int64_t refcount;
 };
@@ -116,6 +122,8 @@ struct runtime_row {
 
 struct analysis_summary {
 	uint64_t blocks, bytes, objects, edges, roots;
+	uint64_t references; /* of the edges, those that are known exactly */
+	bool scanned;        /* else roots, over_referenced and leaked_* are not known */
 	uint64_t structures, stranded_structures, stranded_objects, stranded_bytes;
 	uint64_t likely_stranded_structures, over_referenced, leaked_blocks, leaked_bytes;
 };
@@ -140,7 +148,7 @@ struct analysis {
 	bool instances;
 	uint64_t *retained; /* per node: bytes that it alone keeps, of what is dead; NULL unless asked for */
 	uint32_t inexact;   /* objects with more references than counts; also in the trace's limits */
-	uint32_t *pools[2]; /* back the arrays of the structures: stranded, latent */
+	uint32_t *pools[3]; /* back the arrays of the structures: stranded, latent, lost */
 };
 
 /* Borrows `trace`, which must outlive the analysis. */

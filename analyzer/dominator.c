@@ -17,6 +17,7 @@ struct flow {
 	uint32_t count;     /* numbers given, the root's 0 included */
 	uint32_t *block;    /* the arrays below are parts of it */
 	uint32_t *node;     /* of a number */
+	uint32_t kinds;     /* of edges */
 	uint32_t *parent;   /* in the depth-first tree */
 	uint32_t *semi;     /* semidominator */
 	uint32_t *label;    /* the least semidominator on the compressed path */
@@ -74,7 +75,7 @@ static uint32_t next_child(struct flow *f, uint32_t number)
 	while (f->cursor[number] < end) {
 		const struct graph_edge *edge = &f->graph->edge[f->cursor[number]++];
 
-		if (graph_owns(edge) && takes_part(f, edge->to) && f->number[edge->to] == GRAPH_NONE)
+		if (graph_is(edge, f->kinds) && takes_part(f, edge->to) && f->number[edge->to] == GRAPH_NONE)
 			return edge->to;
 	}
 	return GRAPH_NONE;
@@ -111,7 +112,7 @@ static void walk_edges(struct flow *f, bool fill)
 			const struct graph_edge *edge = &f->graph->edge[e];
 			uint32_t w = f->number[edge->to];
 
-			if (w == GRAPH_NONE || !graph_owns(edge))
+			if (w == GRAPH_NONE || !graph_is(edge, f->kinds))
 				continue;
 			if (fill)
 				f->into[--f->into_first[w]] = v;
@@ -220,11 +221,11 @@ static void write_result(struct flow *f, uint64_t *retained)
 	}
 }
 
-enum error_code dominator_run(const struct graph *graph, const uint8_t *state, uint32_t wanted,
-			      const uint32_t *source, size_t source_count, struct dominators *ret,
-			      struct error *error)
+enum error_code dominator_run(const struct graph *graph, uint32_t kinds, const uint8_t *state,
+			      uint32_t wanted, const uint32_t *source, size_t source_count,
+			      struct dominators *ret, struct error *error)
 {
-	struct flow f = {.graph = graph, .state = state, .wanted = wanted, .count = 1};
+	struct flow f = {.graph = graph, .kinds = kinds, .state = state, .wanted = wanted, .count = 1};
 	uint64_t *retained = calloc((size_t)graph->node_count + 1, sizeof(*retained));
 	bool ok = retained && allocate(&f);
 

@@ -23,11 +23,11 @@ struct dominators {
 
 #define DOMINATOR_ROOT (GRAPH_NONE - 1)
 
-/* Follows exact strong edges between nodes whose bit state[node] is set in
+/* Follows edges of these kinds (GRAPH_OWNING) between nodes whose bit state[node] is set in
  * `wanted`; state NULL = all. */
-enum error_code dominator_run(const struct graph *graph, const uint8_t *state, uint32_t wanted,
-			      const uint32_t *source, size_t source_count, struct dominators *ret,
-			      struct error *error);
+enum error_code dominator_run(const struct graph *graph, uint32_t kinds, const uint8_t *state,
+			      uint32_t wanted, const uint32_t *source, size_t source_count,
+			      struct dominators *ret, struct error *error);
 
 void dominator_done(struct dominators *dominators);
 

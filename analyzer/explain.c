@@ -29,7 +29,8 @@ static uint32_t *map_members(struct analysis *analysis)
 	for (size_t f = 0; f < analysis->finding_count; f++) {
 		const struct structure *s = representative(analysis, &analysis->findings[f]);
 
-		analysis->findings[f].evidence = (struct evidence){.reachable_via = "none", .edges = "exact"};
+		analysis->findings[f].evidence =
+			(struct evidence){.reachable_via = "none", .edges = s->scanned ? "scanned" : "exact"};
 		for (uint32_t m = 0; m < s->member_count; m++) {
 			map[s->members[m]] = (uint32_t)f;
 			analysis->findings[f].evidence.refcounts += graph->node[s->members[m]].refcount;
@@ -38,7 +39,8 @@ static uint32_t *map_members(struct analysis *analysis)
 	return map;
 }
 
-static void weigh_edge(struct evidence *evidence, const struct graph_edge *edge, bool inside, bool from_live)
+static void weigh_holder(struct evidence *evidence, const struct graph_edge *edge, bool inside,
+			 bool from_live)
 {
 	enum castaway_strength strength = graph_strength(edge);
 
@@ -50,6 +52,20 @@ static void weigh_edge(struct evidence *evidence, const struct graph_edge *edge,
 		evidence->reachable_via = "weak";
 	else if (from_live && strength == CASTAWAY_BORROWED && strcmp(evidence->reachable_via, "none") == 0)
 		evidence->reachable_via = "borrowed";
+}
+
+/* Where the scan judged, a pointer from inside explains a count. */
+static void weigh_pointer(struct evidence *evidence, const struct graph *graph, const struct graph_edge *edge,
+			  bool inside)
+{
+	bool counted = graph->node[edge->to].flags & GRAPH_NODE_COUNTED;
+
+	if (!graph_is(edge, GRAPH_HOLDING))
+		return;
+	if (!(edge->field_flags & CASTAWAY_EDGE_SCANNED) && inside)
+		evidence->edges = "mixed";
+	evidence->explained_inside += counted && inside;
+	evidence->explained_outside += counted && !inside;
 }
 
 enum error_code explain_evidence(struct analysis *analysis, const struct trial *trial, struct error *error)
@@ -66,11 +82,17 @@ enum error_code explain_evidence(struct analysis *analysis, const struct trial *
 		bool live = trial->state[i] != TRIAL_DEAD;
 
 		for (uint32_t e = graph->first[i]; e < graph->first[i + 1]; e++) {
-			uint32_t finding = map[graph->edge[e].to];
+			const struct graph_edge *edge = &graph->edge[e];
+			uint32_t finding = map[edge->to];
+			struct finding *f;
 
-			if (finding != GRAPH_NONE)
-				weigh_edge(&analysis->findings[finding].evidence, &graph->edge[e],
-					   map[i] == finding, live);
+			if (finding == GRAPH_NONE)
+				continue;
+			f = &analysis->findings[finding];
+			if (representative(analysis, f)->scanned)
+				weigh_pointer(&f->evidence, graph, edge, map[i] == finding);
+			else
+				weigh_holder(&f->evidence, edge, map[i] == finding, live);
 		}
 	}
 	free(map);

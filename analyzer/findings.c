@@ -10,6 +10,7 @@
 
 #include "filter.h"
 #include "fingerprint.h"
+#include "lost.h"
 
 enum error_code findings_take(struct analysis *analysis, const struct analysis_options *options,
 			      struct verdict_result *result, unsigned pool, struct error *error)
@@ -86,9 +87,10 @@ static void add_to_finding(struct finding *finding, const struct structure *s)
 {
 	finding->count++;
 	finding->objects += (uint64_t)s->member_count + s->entrained_count;
-	finding->bytes += s->member_bytes + s->entrained_bytes;
+	finding->bytes += s->member_bytes + s->entrained_bytes + s->block_bytes;
 	finding->entrained_objects += s->entrained_count;
-	finding->entrained_bytes += s->entrained_bytes;
+	finding->entrained_bytes += s->entrained_bytes + s->block_bytes;
+	finding->blocks += s->block_count;
 }
 
 enum error_code findings_group(struct analysis *analysis, struct error *error)
@@ -122,7 +124,10 @@ enum error_code findings_group(struct analysis *analysis, struct error *error)
 
 static int compare_by_fingerprint(const void *x, const void *y)
 {
-	return compare_numbers(((const struct leak *)x)->fingerprint, ((const struct leak *)y)->fingerprint);
+	const struct leak *a = x, *b = y;
+	int order = compare_numbers(a->fingerprint, b->fingerprint);
+
+	return order ? order : compare_numbers(a->verdict, b->verdict);
 }
 
 static int compare_leaks(const void *x, const void *y)
@@ -130,10 +135,10 @@ static int compare_leaks(const void *x, const void *y)
 	const struct leak *a = x, *b = y;
 	int order = compare_numbers(b->bytes, a->bytes);
 
-	return order ? order : compare_numbers(a->fingerprint, b->fingerprint);
+	return order ? order : compare_by_fingerprint(x, y);
 }
 
-/* One row per node first; rows of one fingerprint are then added up. */
+/* One row per source first; rows of one fingerprint are then added up. */
 static void merge_leaks(struct analysis *analysis)
 {
 	struct leak *leak = analysis->leaks;
@@ -141,16 +146,43 @@ static void merge_leaks(struct analysis *analysis)
 
 	qsort(leak, analysis->leak_count, sizeof(*leak), compare_by_fingerprint);
 	for (size_t i = 0; i < analysis->leak_count; i++) {
-		if (kept && leak[kept - 1].fingerprint == leak[i].fingerprint) {
-			leak[kept - 1].count++;
-			leak[kept - 1].blocks++;
+		if (kept && compare_by_fingerprint(&leak[kept - 1], &leak[i]) == 0) {
+			leak[kept - 1].count += leak[i].count;
+			leak[kept - 1].blocks += leak[i].blocks;
 			leak[kept - 1].bytes += leak[i].bytes;
+			leak[kept - 1].direct_bytes += leak[i].direct_bytes;
 		} else {
 			leak[kept++] = leak[i];
 		}
 	}
 	analysis->leak_count = kept;
 	qsort(leak, kept, sizeof(*leak), compare_leaks);
+}
+
+static bool begin_leaks(struct analysis *analysis, size_t count)
+{
+	analysis->leaks = calloc(count + 1, sizeof(*analysis->leaks));
+	return analysis->leaks != NULL;
+}
+
+/* A row with `node` as the example. */
+static struct leak *add_leak(struct analysis *analysis, struct fingerprint *fingerprint, uint32_t node)
+{
+	const struct graph_node *n = &analysis->graph->node[node];
+	struct leak *leak = &analysis->leaks[analysis->leak_count++];
+
+	*leak = (struct leak){
+		.fingerprint = fingerprint_stack(fingerprint, n->runtime, n->type, n->stack),
+		.verdict = VERDICT_LEAKED,
+		.count = 1,
+		.blocks = 1,
+		.bytes = n->size,
+		.direct_bytes = n->size,
+		.type = n->type,
+		.stack = n->stack,
+		.refcount = n->refcount,
+	};
+	return leak;
 }
 
 enum error_code findings_add_leaks(struct analysis *analysis, const struct analysis_options *options,
@@ -161,26 +193,44 @@ enum error_code findings_add_leaks(struct analysis *analysis, const struct analy
 
 	if (code)
 		return code;
-	analysis->leaks = calloc((size_t)count + 1, sizeof(*analysis->leaks));
-	for (uint32_t i = 0; i < count && analysis->leaks; i++) {
-		const struct graph_node *n = &analysis->graph->node[node[i]];
-
-		if (!filter_accepts_node(analysis->graph, options, node[i]))
-			continue;
-		analysis->leaks[analysis->leak_count++] = (struct leak){
-			.fingerprint = fingerprint_site(fingerprint, n->runtime, n->type, n->stack),
-			.verdict = VERDICT_LEAKED,
-			.count = 1,
-			.blocks = 1,
-			.bytes = n->size,
-			.type = n->type,
-			.stack = n->stack,
-			.refcount = n->refcount,
-		};
+	if (!begin_leaks(analysis, count))
+		code = error_set(error, ERROR_MEMORY, "out of memory for the leaks");
+	for (uint32_t i = 0; i < count && !code; i++) {
+		if (filter_accepts_node(analysis->graph, options, node[i]))
+			add_leak(analysis, fingerprint, node[i]);
 	}
 	fingerprint_free(fingerprint);
-	if (!analysis->leaks)
-		return error_set(error, ERROR_MEMORY, "out of memory for the leaks");
-	merge_leaks(analysis);
-	return ERROR_NONE;
+	if (!code)
+		merge_leaks(analysis);
+	return code;
+}
+
+enum error_code findings_add_lost(struct analysis *analysis, const struct analysis_options *options,
+				  const struct structure *lost, size_t count, struct error *error)
+{
+	struct fingerprint *fingerprint;
+	enum error_code code = fingerprint_new(analysis->graph, analysis->symbols, &fingerprint, error);
+
+	if (code)
+		return code;
+	if (!begin_leaks(analysis, count))
+		code = error_set(error, ERROR_MEMORY, "out of memory for the leaks");
+	for (size_t i = 0; i < count && !code; i++) {
+		const struct structure *s = &lost[i];
+		uint32_t node = lost_representative(analysis->graph, s);
+		struct leak *leak;
+
+		if (!filter_accepts_node(analysis->graph, options, node))
+			continue;
+		leak = add_leak(analysis, fingerprint, node);
+		leak->verdict = s->verdict;
+		leak->count = s->member_count;
+		leak->blocks = (uint64_t)s->member_count + s->entrained_count;
+		leak->bytes = s->member_bytes + s->entrained_bytes;
+		leak->direct_bytes = s->member_bytes;
+	}
+	fingerprint_free(fingerprint);
+	if (!code)
+		merge_leaks(analysis);
+	return code;
 }

@@ -16,8 +16,13 @@ enum error_code findings_take(struct analysis *analysis, const struct analysis_o
  * analysis->findings, worst first. */
 enum error_code findings_group(struct analysis *analysis, struct error *error);
 
-/* Objects without a cycle, one row per type and allocation function. */
+/* Objects without a cycle, one row per type and allocation stack; each stands
+ * for itself. */
 enum error_code findings_add_leaks(struct analysis *analysis, const struct analysis_options *options,
 				   const uint32_t *node, uint32_t count, struct error *error);
+
+/* The same of what lost_find() found, which stands for all that it leads to. */
+enum error_code findings_add_lost(struct analysis *analysis, const struct analysis_options *options,
+				  const struct structure *lost, size_t count, struct error *error);
 
 #endif

@@ -23,6 +23,9 @@
 #define LARGE_ROUNDS 2u
 #define HUGE_SIZE    (1u << 20)
 
+/* Callers that tell one leak from another. */
+#define STACK_FRAMES 16u
+
 #define LOCAL_AHEAD 32
 #define CELL_AHEAD  16
 
@@ -163,6 +166,18 @@ uint64_t fingerprint_site(struct fingerprint *f, uint8_t runtime, uint32_t type,
 	return hash_numbers(parts, 3);
 }
 
+uint64_t fingerprint_stack(struct fingerprint *f, uint8_t runtime, uint32_t type, uint32_t stack)
+{
+	const struct trace *trace = f->graph->trace;
+	uint64_t hash = fingerprint_site(f, runtime, type, stack);
+
+	for (unsigned i = 0; i < STACK_FRAMES && stack && stack < trace->frame_count; i++) {
+		stack = trace->frames[stack].parent;
+		hash = hash_numbers((const uint64_t[]){hash, site_hash(f, stack)}, 2);
+	}
+	return hash;
+}
+
 /* ---- refinement ------------------------------------------------------------ */
 
 static bool reserve(struct fingerprint *f, uint32_t count)
@@ -215,6 +230,8 @@ static void refine(struct fingerprint *f, const uint32_t *member, uint32_t count
 			if (to == GRAPH_NONE)
 				continue;
 			label = text_hash(f, graph_field(edge)) + (uint64_t)graph_strength(edge);
+			if (edge->field_flags & CASTAWAY_EDGE_SCANNED)
+				label += (uint64_t)edge->detail << 8;
 			f->cell[i].sum += neighbour(label, f->cell[to].colour, OUT);
 			f->cell[to].sum += neighbour(label, f->cell[i].colour, IN);
 		}

@@ -31,6 +31,10 @@ enum error_code fingerprint_of(struct fingerprint *fingerprint, const uint32_t *
 /* Of things without edges: a type and an allocation stack. */
 uint64_t fingerprint_site(struct fingerprint *fingerprint, uint8_t runtime, uint32_t type, uint32_t stack);
 
+/* The same with the functions that led there, up to some number: what a wrapper
+ * of malloc allocates is told apart by its callers. */
+uint64_t fingerprint_stack(struct fingerprint *fingerprint, uint8_t runtime, uint32_t type, uint32_t stack);
+
 void fingerprint_free(struct fingerprint *fingerprint); /* NULL is fine */
 
 #endif

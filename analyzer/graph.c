@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "graph_builder.h"
+#include "graph_heap.h"
 #include "snapshot_reader.h"
 
 struct loader {
@@ -178,18 +179,43 @@ static enum error_code read_objects(struct loader *loader, struct trace *trace,
 
 /* ---- the whole ------------------------------------------------------------------ */
 
-static enum error_code load(struct loader *loader, struct trace *trace, const struct trace_snapshot *snapshot)
+static enum error_code load_nodes(struct loader *loader, struct trace *trace,
+				  const struct trace_snapshot *snapshot, struct graph_heap *heap)
 {
 	enum error_code code = add_native_nodes(loader);
 
 	if (!code && snapshot)
 		code = read_objects(loader, trace, snapshot, add_snapshot_node);
-	if (!code)
-		code = graph_builder_sort(loader->builder, loader->error);
+	if (!code && heap)
+		code = graph_heap_nodes(heap, loader->error);
+	return code ? code : graph_builder_sort(loader->builder, loader->error);
+}
+
+static enum error_code load(struct loader *loader, struct trace *trace, const struct trace_snapshot *snapshot,
+			    struct graph_heap *heap)
+{
+	enum error_code code = load_nodes(loader, trace, snapshot, heap);
+
 	if (code)
 		return code;
 	add_native_edges(loader);
-	return snapshot ? read_objects(loader, trace, snapshot, add_snapshot_edges) : ERROR_NONE;
+	if (snapshot)
+		code = read_objects(loader, trace, snapshot, add_snapshot_edges);
+	return !code && heap ? graph_heap_edges(heap, loader->error) : code;
+}
+
+static enum error_code build(struct loader *loader, struct trace *trace,
+			     const struct trace_snapshot *snapshot)
+{
+	struct graph_heap *heap = NULL;
+	enum error_code code = ERROR_NONE;
+
+	if (snapshot)
+		code = graph_heap_new(trace, loader->replay, snapshot, loader->builder, &heap, loader->error);
+	if (!code)
+		code = load(loader, trace, snapshot, heap);
+	graph_heap_free(heap);
+	return code;
 }
 
 enum error_code graph_build(struct trace *trace, struct replay *replay, const struct trace_snapshot *snapshot,
@@ -204,7 +230,7 @@ enum error_code graph_build(struct trace *trace, struct replay *replay, const st
 		return error_set(error, failed.code, "%s", failed.what);
 	code = graph_builder_new(trace, &loader.builder, error);
 	if (!code)
-		code = load(&loader, trace, snapshot);
+		code = build(&loader, trace, snapshot);
 	if (!code)
 		code = graph_builder_finish(loader.builder, ret, error);
 	graph_builder_free(loader.builder);
@@ -218,6 +244,7 @@ void graph_free(struct graph *graph)
 	free(graph->node);
 	free(graph->first);
 	free(graph->edge);
+	free(graph->root);
 	free(graph);
 }
 

@@ -3,7 +3,11 @@
  * The object graph at one moment, in compressed sparse rows: edges of node i
  * are edge[first[i]] .. edge[first[i + 1] - 1].  A multigraph: duplicates and
  * self-edges are kept, because each of them owns a count.
- * Memory: 40 bytes per node + 4 for its row, 12 bytes per edge.
+ * Memory: 40 bytes per node + 4 for its row, 12 bytes per edge, 24 per root.
+ *
+ * With a scan of the memory (FORMAT.md: BLOCKS, SCAN_EDGES, ROOTS) every live
+ * block is a node: by the objects in it or, without one, as a plain block.
+ * What the scan found are edges of unknown strength that own no count.
  */
 #ifndef GRAPH_H
 #define GRAPH_H
@@ -26,11 +30,21 @@ struct graph_node {
 #define GRAPH_NODE_RECYCLED    0x04u /* allocation site may be older */
 #define GRAPH_NODE_BIRTH_KNOWN 0x08u /* birth_pass is meaningful */
 #define GRAPH_NODE_COUNTED     0x10u /* refcount is meaningful */
+#define GRAPH_NODE_BLOCK       0x20u /* no object: a plain block */
+#define GRAPH_NODE_SHARED      0x40u /* lies in the same block as the node before it */
 
 struct graph_edge {
 	uint32_t to;
 	uint32_t field_flags; /* string id << 8 | CASTAWAY_EDGE_* byte */
 	uint32_t detail;      /* stack node if flag STACK, else offset if flag OFFSET */
+};
+
+/* Something of the target's own that points to a node: see FORMAT.md, ROOTS. */
+struct graph_root {
+	uint64_t address; /* of the pointer, or number of the register */
+	uint32_t where;   /* kernel tid or module number */
+	uint32_t node;
+	uint8_t kind; /* enum castaway_root_kind, or an unknown one */
 };
 
 struct graph {
@@ -43,14 +57,18 @@ struct graph {
 	/* Edge targets that are no node (leaves: objects that no collector tracks). */
 	uint64_t leaf_edges;
 	uint64_t repeated; /* records of an object that is a node already; the first one holds */
+	struct graph_root *root;
+	size_t root_count;
+	uint32_t block_count; /* nodes that are plain blocks */
+	bool scanned;         /* all memory was looked at: what nothing leads to, nothing reaches */
 };
 
 #define GRAPH_NONE UINT32_MAX
 
 /* Builds nodes and edges from the annotated objects of `replay` and, when
- * `snapshot` is not NULL, from the OBJECTS chunks of that snapshot; allocation
- * stacks, threads and birth passes of snapshot objects come from the replay's
- * blocks.  `replay` must stand at the moment of the snapshot.  A link's stack
+ * `snapshot` is not NULL, from the OBJECTS chunks of that snapshot and its scan;
+ * allocation stacks, threads and birth passes of snapshot objects come from the
+ * replay's blocks.  `replay` must stand at the moment of the snapshot.  A link's stack
  * is where the owner's field was set; the castaway_ref beside it took the count. */
 enum error_code graph_build(struct trace *trace, struct replay *replay, const struct trace_snapshot *snapshot,
 			    struct graph **ret, struct error *error);
@@ -68,6 +86,18 @@ static inline enum castaway_strength graph_strength(const struct graph_edge *edg
 static inline bool graph_owns(const struct graph_edge *edge)
 {
 	return !(edge->field_flags & (CASTAWAY_EDGE_STRENGTH | CASTAWAY_EDGE_SCANNED));
+}
+
+/* Sets of edges: a bit per strength and origin. */
+#define GRAPH_EDGE_KINDS(strength) (1u << (strength) | 1u << ((strength) | CASTAWAY_EDGE_SCANNED))
+#define GRAPH_OWNING               (1u << CASTAWAY_STRONG)
+#define GRAPH_EXACT                ((1u << CASTAWAY_EDGE_SCANNED) - 1)
+/* What may keep its target: all but weak and borrowed ones. */
+#define GRAPH_HOLDING (GRAPH_EDGE_KINDS(CASTAWAY_STRONG) | GRAPH_EDGE_KINDS(CASTAWAY_UNKNOWN))
+
+static inline bool graph_is(const struct graph_edge *edge, uint32_t kinds)
+{
+	return kinds >> (edge->field_flags & (CASTAWAY_EDGE_STRENGTH | CASTAWAY_EDGE_SCANNED)) & 1;
 }
 
 static inline uint32_t graph_field(const struct graph_edge *edge)

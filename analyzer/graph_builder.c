@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "graph_merge.h"
+
 #define MAX_NODES (1u << 30)
 #define MAX_EDGES INT32_MAX
 
@@ -22,6 +24,7 @@ struct graph_builder {
 	unsigned index_bits;
 	uint64_t *filled; /* bit per node: its row was opened */
 	uint32_t cursor, row_end;
+	bool blocks; /* there are plain ones */
 };
 
 enum error_code graph_builder_new(const struct trace *trace, struct graph_builder **ret, struct error *error)
@@ -72,6 +75,7 @@ enum error_code graph_builder_node(struct graph_builder *builder, const struct g
 		return error_set(error, ERROR_MEMORY, "more objects or edges than this analyzer takes");
 	if (graph->node_count == builder->capacity && !grow(builder))
 		return out_of_memory(builder, error);
+	builder->blocks |= (node->flags & GRAPH_NODE_BLOCK) != 0;
 	graph->node[graph->node_count] = *node;
 	builder->count[graph->node_count++] = (uint32_t)edges;
 	graph->edge_count += (uint32_t)edges;
@@ -155,30 +159,16 @@ static bool is_sorted(const struct graph *graph)
 	return true;
 }
 
-/* The first record of an address holds: the sort is stable. */
-static void drop_repeated(struct graph_builder *builder)
-{
-	struct graph *graph = builder->graph;
-	uint32_t kept = 0;
-
-	for (uint32_t i = 0; i < graph->node_count; i++) {
-		if (kept && graph->node[kept - 1].address == graph->node[i].address) {
-			graph->repeated++;
-			continue;
-		}
-		graph->node[kept] = graph->node[i];
-		builder->count[kept++] = builder->count[i];
-	}
-	graph->node_count = kept;
-}
-
 static enum error_code sort_nodes(struct graph_builder *builder, struct error *error)
 {
 	size_t count = builder->graph->node_count;
 	struct pair *pairs;
 
-	if (is_sorted(builder->graph))
+	if (is_sorted(builder->graph)) {
+		if (builder->blocks)
+			graph_merge(builder->graph, builder->count);
 		return ERROR_NONE;
+	}
 	pairs = malloc(2 * count * sizeof(*pairs));
 	if (!pairs)
 		return out_of_memory(builder, error);
@@ -186,7 +176,7 @@ static enum error_code sort_nodes(struct graph_builder *builder, struct error *e
 		pairs[i] = (struct pair){builder->graph->node[i].address, (uint32_t)i};
 	permute(builder, radix_sort(pairs, count));
 	free(pairs);
-	drop_repeated(builder);
+	graph_merge(builder->graph, builder->count);
 	return ERROR_NONE;
 }
 
@@ -286,23 +276,56 @@ void graph_builder_expect(const struct graph_builder *builder, uint64_t target)
 	__builtin_prefetch(&builder->index[slot_of(builder, target)]);
 }
 
-void graph_builder_edge(struct graph_builder *builder, uint64_t target, uint32_t field, uint8_t flags,
-			uint32_t detail)
+void graph_builder_append(struct graph_builder *builder, uint32_t node)
 {
-	struct graph *graph = builder->graph;
-	uint32_t to = graph_builder_find(builder, target);
+	const struct graph *graph = builder->graph;
+	uint32_t low = graph->first[node], high = graph->first[node + 1];
 
-	if (to == GRAPH_NONE) {
-		graph->leaf_edges++;
-		return;
+	builder->row_end = high;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (graph->edge[middle].to == GRAPH_NONE)
+			high = middle;
+		else
+			low = middle + 1;
 	}
+	builder->cursor = low;
+}
+
+void graph_builder_edge_to(struct graph_builder *builder, uint32_t to, uint32_t field, uint8_t flags,
+			   uint32_t detail)
+{
 	if (builder->cursor == builder->row_end)
 		return;
 	/* A trace with 2^24 strings loses field names, not edges. */
 	if (field >= 1u << 24)
 		field = 0;
-	graph->edge[builder->cursor++] =
+	builder->graph->edge[builder->cursor++] =
 		(struct graph_edge){.to = to, .field_flags = field << 8 | flags, .detail = detail};
+}
+
+void graph_builder_edge(struct graph_builder *builder, uint64_t target, uint32_t field, uint8_t flags,
+			uint32_t detail)
+{
+	uint32_t to = graph_builder_find(builder, target);
+
+	if (to == GRAPH_NONE)
+		builder->graph->leaf_edges++;
+	else
+		graph_builder_edge_to(builder, to, field, flags, detail);
+}
+
+const struct graph *graph_builder_graph(const struct graph_builder *builder)
+{
+	return builder->graph;
+}
+
+void graph_builder_roots(struct graph_builder *builder, struct graph_root *root, size_t count)
+{
+	builder->graph->root = root;
+	builder->graph->root_count = count;
+	builder->graph->scanned = true;
 }
 
 /* Closes the holes that leaves left at the ends of rows. */

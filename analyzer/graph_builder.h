@@ -21,7 +21,9 @@ enum error_code graph_builder_new(const struct trace *trace, struct graph_builde
 enum error_code graph_builder_node(struct graph_builder *builder, const struct graph_node *node,
 				   uint64_t edges, struct error *error);
 
-/* Between the passes: n log n in the number of nodes. */
+/* Between the passes: n log n in the number of nodes.  A plain block
+ * (GRAPH_NODE_BLOCK) with objects in it is no node of its own: what was
+ * announced for it goes to the first of them. */
 enum error_code graph_builder_sort(struct graph_builder *builder, struct error *error);
 
 /* Pass 2.  Opens the row of an object; false when this record is to be left
@@ -36,8 +38,20 @@ void graph_builder_expect(const struct graph_builder *builder, uint64_t target);
 void graph_builder_edge(struct graph_builder *builder, uint64_t target, uint32_t field, uint8_t flags,
 			uint32_t detail);
 
+/* Goes on with the row of a node, behind the edges that it has. */
+void graph_builder_append(struct graph_builder *builder, uint32_t node);
+
+/* As graph_builder_edge, of a known node. */
+void graph_builder_edge_to(struct graph_builder *builder, uint32_t to, uint32_t field, uint8_t flags,
+			   uint32_t detail);
+
 /* GRAPH_NONE when it is no node; valid after graph_builder_sort. */
 uint32_t graph_builder_find(const struct graph_builder *builder, uint64_t address);
+
+/* The graph as far as it is: to look at nodes between the passes. */
+const struct graph *graph_builder_graph(const struct graph_builder *builder);
+/* Takes `root` over (malloc'ed): the memory was scanned. */
+void graph_builder_roots(struct graph_builder *builder, struct graph_root *root, size_t count);
 
 /* Hands the graph over. */
 enum error_code graph_builder_finish(struct graph_builder *builder, struct graph **ret, struct error *error);

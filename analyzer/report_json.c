@@ -104,26 +104,26 @@ static void write_snapshot(struct jsontext *json, const struct report_model *mod
 	jsontext_object_end(json);
 }
 
-/* X(key), in the order of the report */
-#define SUMMARY_KEYS(X)               \
-	X(blocks)                     \
-	X(bytes)                      \
-	X(objects)                    \
-	X(edges)                      \
-	X(roots)                      \
-	X(structures)                 \
-	X(stranded_structures)        \
-	X(stranded_objects)           \
-	X(stranded_bytes)             \
-	X(likely_stranded_structures) \
-	X(over_referenced)            \
-	X(leaked_blocks)              \
-	X(leaked_bytes)
+/* X(key, known), in the order of the report */
+#define SUMMARY_KEYS(X)                      \
+	X(blocks, true)                      \
+	X(bytes, true)                       \
+	X(objects, true)                     \
+	X(edges, true)                       \
+	X(roots, summary->scanned)           \
+	X(structures, true)                  \
+	X(stranded_structures, true)         \
+	X(stranded_objects, true)            \
+	X(stranded_bytes, true)              \
+	X(likely_stranded_structures, true)  \
+	X(over_referenced, summary->scanned) \
+	X(leaked_blocks, summary->scanned)   \
+	X(leaked_bytes, summary->scanned)
 
 static void write_summary(struct jsontext *json, const struct analysis_summary *summary)
 {
 	jsontext_object(json, "summary", JSONTEXT_LINES);
-#define X(key) jsontext_count(json, #key, summary->key);
+#define X(key, known) optional_count(json, #key, known, summary->key);
 	SUMMARY_KEYS(X)
 #undef X
 	jsontext_object_end(json);
@@ -181,6 +181,7 @@ static void write_leaks(struct jsontext *json, const struct report_model *model)
 		jsontext_count(json, "count", leak->count);
 		jsontext_count(json, "blocks", leak->blocks);
 		jsontext_count(json, "bytes", leak->bytes);
+		jsontext_count(json, "direct_bytes", leak->direct_bytes);
 		jsontext_string(json, "type", *type != '\0' ? type : NULL);
 		if (leak->verdict == VERDICT_OVER_REFERENCED)
 			jsontext_integer(json, "refcount", leak->refcount);

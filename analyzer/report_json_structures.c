@@ -14,11 +14,7 @@
 /* Weak and borrowed edges inside a structure keep nothing alive. */
 static bool in_cycle(const struct report_model *model, uint32_t from, const struct graph_edge *edge)
 {
-	uint32_t place = model->place[edge->to];
-	enum castaway_strength strength = graph_strength(edge);
-
-	return model->place[from] != REPORT_ENTRAINED && place != 0 && place != REPORT_ENTRAINED &&
-	       strength != CASTAWAY_WEAK && strength != CASTAWAY_BORROWED;
+	return model->place[from] != REPORT_ENTRAINED && report_model_inner(model, edge);
 }
 
 static const char *strength_name(const struct graph_edge *edge)
@@ -235,6 +231,7 @@ void report_json_structures(struct jsontext *json, struct report_model *model)
 		jsontext_object(json, "entrained", JSONTEXT_FLAT);
 		jsontext_count(json, "objects", finding->entrained_objects);
 		jsontext_count(json, "bytes", finding->entrained_bytes);
+		jsontext_count(json, "blocks", finding->blocks);
 		jsontext_object_end(json);
 		write_evidence(json, &finding->evidence);
 		write_shape(json, model, structure);

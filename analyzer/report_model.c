@@ -34,6 +34,7 @@ void report_model_enter(struct report_model *model, const struct structure *stru
 		model->place[structure->entrained[i]] = REPORT_ENTRAINED;
 	for (uint32_t i = 0; structure->members != NULL && i < structure->member_count; i++)
 		model->place[structure->members[i]] = i + 1;
+	model->kinds = structure->scanned ? GRAPH_HOLDING : GRAPH_HOLDING & GRAPH_EXACT;
 }
 
 void report_model_leave(struct report_model *model, const struct structure *structure)
@@ -46,16 +47,11 @@ void report_model_leave(struct report_model *model, const struct structure *stru
 
 /* ---- one cycle ------------------------------------------------------------ */
 
-/* Whether the edge owns a count (or may) and stays inside the members. */
-static bool is_inner_edge(const struct report_model *model, const struct graph_edge *edge)
+bool report_model_inner(const struct report_model *model, const struct graph_edge *edge)
 {
-	enum castaway_strength strength = graph_strength(edge);
-	uint32_t place;
+	uint32_t place = model->place[edge->to];
 
-	if (strength == CASTAWAY_WEAK || strength == CASTAWAY_BORROWED)
-		return false;
-	place = model->place[edge->to];
-	return place != 0 && place != REPORT_ENTRAINED;
+	return graph_is(edge, model->kinds) && place != 0 && place != REPORT_ENTRAINED;
 }
 
 static bool first_inner_edge(const struct report_model *model, const struct structure *structure,
@@ -67,7 +63,7 @@ static bool first_inner_edge(const struct report_model *model, const struct stru
 		uint32_t node = structure->members[i];
 
 		for (uint32_t e = graph->first[node]; e < graph->first[node + 1]; e++)
-			if (is_inner_edge(model, &graph->edge[e])) {
+			if (report_model_inner(model, &graph->edge[e])) {
 				*ret = (struct report_step){node, e};
 				return true;
 			}
@@ -93,7 +89,7 @@ static bool search_back(const struct report_model *model, const struct structure
 		for (uint32_t e = graph->first[node]; e < graph->first[node + 1]; e++) {
 			struct report_step *step;
 
-			if (!is_inner_edge(model, &graph->edge[e]))
+			if (!report_model_inner(model, &graph->edge[e]))
 				continue;
 			step = &reached[model->place[graph->edge[e].to] - 1];
 			if (step->from != GRAPH_NONE)
@@ -144,7 +140,7 @@ size_t report_model_cycle(const struct report_model *model, const struct finding
 		return 0;
 	place = finding->advice.present && start.from < graph->node_count ? model->place[start.from] : 0;
 	if (place == 0 || place == REPORT_ENTRAINED || start.edge >= graph->edge_count ||
-	    !is_inner_edge(model, &graph->edge[start.edge])) {
+	    !report_model_inner(model, &graph->edge[start.edge])) {
 		if (!first_inner_edge(model, structure, &start))
 			return 0;
 	}
@@ -169,6 +165,15 @@ static const char *text_or_null(const struct report_model *model, uint32_t strin
 const char *report_model_type(const struct report_model *model, uint32_t node)
 {
 	return text_or_null(model, model->analysis->graph->node[node].type);
+}
+
+const char *report_model_name(const struct report_model *model, uint32_t node)
+{
+	const char *type = report_model_type(model, node);
+
+	if (type != NULL)
+		return type;
+	return model->analysis->graph->node[node].flags & GRAPH_NODE_BLOCK ? "block" : "?";
 }
 
 const char *report_model_field(const struct report_model *model, const struct graph_edge *edge)
@@ -215,11 +220,9 @@ char *report_model_label(const struct report_model *model, const struct structur
 	if (out == NULL)
 		return NULL;
 	for (uint32_t i = 0; structure->members != NULL && i < structure->member_count && !more; i++) {
-		const char *type = report_model_type(model, structure->members[i]);
+		const char *type = report_model_name(model, structure->members[i]);
 		size_t k = 0;
 
-		if (type == NULL)
-			type = "?";
 		while (k < count && strcmp(seen[k], type) != 0)
 			k++;
 		more = k == MAX_LABEL_TYPES;

@@ -14,6 +14,7 @@ struct report_model {
 	/* Per node of the graph, for the structure in hand: 0 = not in it,
 	 * REPORT_ENTRAINED, or 1 + its index in the members. */
 	uint32_t *place;
+	uint32_t kinds; /* of the edges that can be part of its cycle, for graph_is() */
 };
 #define REPORT_ENTRAINED UINT32_MAX
 
@@ -36,8 +37,13 @@ struct report_step {
 size_t report_model_cycle(const struct report_model *model, const struct finding *finding,
 			  struct report_step **ret);
 
+/* Whether the edge can be part of the cycle of the structure in hand. */
+bool report_model_inner(const struct report_model *model, const struct graph_edge *edge);
+
 /* NULL where nothing is known. */
 const char *report_model_type(const struct report_model *model, uint32_t node);
+/* The type, "block", or what else a reader can be told. */
+const char *report_model_name(const struct report_model *model, uint32_t node);
 const char *report_model_field(const struct report_model *model, const struct graph_edge *edge);
 bool report_model_offset(const struct graph_edge *edge, uint64_t *ret);
 uint32_t report_model_edge_stack(const struct graph_edge *edge); /* 0 = none */

@@ -129,7 +129,8 @@ static void write_scope(struct report_text *report)
 	line(report, "Seen",
 	     report_text_format(
 		     "%" PRIu64 " objects with %" PRIu64 " references; %" PRIu64 " live blocks, %s%s",
-		     summary->objects, summary->edges, summary->blocks, textout_size(summary->bytes, bytes),
+		     summary->objects, summary->references, summary->blocks,
+		     textout_size(summary->bytes, bytes),
 		     summary->objects > 0 ? ""
 					  : " (nothing is known to be reference-counted: no annotated "
 					    "object, no runtime that castaway can read)"));
@@ -143,29 +144,57 @@ static void title(struct report_text *report, const char *text)
 	textout_put(&report->out, "\n");
 }
 
+static void write_leak(struct report_text *report, const struct leak *leak)
+{
+	const char *type = trace_text(report->model.analysis->trace, leak->type);
+	char size[TEXTOUT_NUMBER], direct[TEXTOUT_NUMBER], times[TEXTOUT_NUMBER];
+	char *place = report_text_place(report, leak->stack);
+
+	textout_put(&report->out, "  %s  %" PRIu64 " x  %s, %s, allocated in %s  [%016" PRIx64 "]\n",
+		    verdict_name(leak->verdict), leak->count, *type != '\0' ? type : "block",
+		    textout_size(leak->direct_bytes, direct), place != NULL ? place : "an unknown place",
+		    leak->fingerprint);
+	if (leak->verdict == VERDICT_OVER_REFERENCED)
+		textout_put(&report->out, "      %" PRId64 " %s, but nothing points to it any more\n",
+			    leak->refcount, leak->refcount == 1 ? "count is left" : "counts are left");
+	if (leak->blocks > leak->count)
+		textout_put(&report->out, "      keeps %s more, %s\n",
+			    textout_plural(leak->blocks - leak->count, "block", "blocks", times),
+			    textout_size(leak->bytes - leak->direct_bytes, size));
+	report_text_stack(report, 6, leak->stack);
+	free(place);
+}
+
 static void write_leaks(struct report_text *report)
 {
 	const struct analysis *analysis = report->model.analysis;
 	size_t limit = report->model.options->max_findings;
-	char size[TEXTOUT_NUMBER];
 
 	if (analysis->leak_count == 0)
 		return;
-	title(report, "Not referenced, and in no cycle");
-	for (size_t i = 0; i < analysis->leak_count && (limit == 0 || i < limit); i++) {
-		const struct leak *leak = &analysis->leaks[i];
-		const char *type = trace_text(analysis->trace, leak->type);
-		char *place = report_text_place(report, leak->stack);
-
-		textout_put(&report->out, "  %s  %" PRIu64 " x  %s, %s, allocated in %s  [%016" PRIx64 "]\n",
-			    verdict_name(leak->verdict), leak->count, *type != '\0' ? type : "blocks",
-			    textout_size(leak->bytes, size), place != NULL ? place : "an unknown place",
-			    leak->fingerprint);
-		free(place);
-	}
+	title(report, "Leaks");
+	for (size_t i = 0; i < analysis->leak_count && (limit == 0 || i < limit); i++)
+		write_leak(report, &analysis->leaks[i]);
 	if (limit > 0 && analysis->leak_count > limit)
 		textout_put(&report->out, "  ... and %zu more\n", analysis->leak_count - limit);
 	textout_put(&report->out, "\n");
+}
+
+/* What was found but is listed on request only. */
+static void write_leak_summary(struct report_text *report)
+{
+	const struct analysis *analysis = report->model.analysis;
+	const struct analysis_summary *summary = &analysis->summary;
+	char blocks[TEXTOUT_NUMBER], bytes[TEXTOUT_NUMBER], objects[TEXTOUT_NUMBER];
+
+	if (summary->leaked_blocks + summary->over_referenced == 0)
+		return;
+	line(report, "Leaked",
+	     report_text_format("%s, %s; %s over-referenced%s",
+				textout_plural(summary->leaked_blocks, "block", "blocks", blocks),
+				textout_size(summary->leaked_bytes, bytes),
+				textout_plural(summary->over_referenced, "object", "objects", objects),
+				analysis->leak_count > 0 ? "" : " (--leaks lists them)"));
 }
 
 static void write_generations(struct report_text *report, const struct generation_row rows[static 3])
@@ -285,6 +314,7 @@ static enum error_code write_text(const struct analysis *analysis, const struct 
 	write_headline(&report);
 	write_origin(&report);
 	write_scope(&report);
+	write_leak_summary(&report);
 	textout_put(&report.out, "\n");
 	write_findings(&report);
 	write_leaks(&report);

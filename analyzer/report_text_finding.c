@@ -38,9 +38,9 @@ static enum textout_color verdict_color(enum verdict verdict)
 
 static const char *type_of(const struct report_text *report, uint32_t node)
 {
-	const char *type = report_model_type(&report->model, node);
+	const char *type = report_model_name(&report->model, node);
 
-	return type != NULL ? type : "(unknown type)";
+	return strcmp(type, "?") == 0 ? "(unknown type)" : type;
 }
 
 static void paragraph(struct report_text *report, const char *first, char *content)
@@ -277,16 +277,19 @@ static void write_entrained(struct report_text *report, const struct structure *
 {
 	const struct analysis *analysis = report->model.analysis;
 	struct type_count top[MAX_TYPES];
-	char objects[TEXTOUT_NUMBER], bytes[TEXTOUT_NUMBER], *text = NULL;
+	char number[TEXTOUT_NUMBER], bytes[TEXTOUT_NUMBER], *text = NULL;
 	size_t count = 0, size;
-	FILE *out = structure->entrained_count > 0 ? open_memstream(&text, &size) : NULL;
+	bool any = structure->entrained_count + structure->block_count > 0;
+	FILE *out = any ? open_memstream(&text, &size) : NULL;
 
 	if (out == NULL)
 		return;
 	if (structure->entrained != NULL)
 		count = top_types(analysis->graph, structure, top);
-	fprintf(out, "%s, %s", textout_plural(structure->entrained_count, "object", "objects", objects),
-		textout_size(structure->entrained_bytes, bytes));
+	if (structure->entrained_count > 0)
+		fprintf(out, "%s, %s",
+			textout_plural(structure->entrained_count, "object", "objects", number),
+			textout_size(structure->entrained_bytes, bytes));
 	for (size_t i = 0; i < count; i++) {
 		const char *type = trace_text(analysis->trace, top[i].type);
 
@@ -295,6 +298,10 @@ static void write_entrained(struct report_text *report, const struct structure *
 	}
 	if (count == MAX_TYPES)
 		fputs(", ...", out);
+	if (structure->block_count > 0)
+		fprintf(out, "%s%s, %s", structure->entrained_count > 0 ? "; and " : "",
+			textout_plural(structure->block_count, "block", "blocks", number),
+			textout_size(structure->block_bytes, bytes));
 	if (fclose(out) != 0) {
 		free(text);
 		text = NULL;

@@ -21,6 +21,7 @@ static inline uint32_t order_of(uint32_t word)
 
 struct search {
 	const struct graph *graph;
+	uint32_t kinds;
 	uint32_t *word, *cursor, *stack;
 	uint32_t path;   /* top of the path, from 0 up */
 	uint32_t open;   /* top of the unfinished nodes, from node_count down */
@@ -49,7 +50,7 @@ static inline bool advance(struct search *s, uint32_t node)
 	for (uint32_t e = s->cursor[node]; e < end; e++) {
 		uint32_t other = s->word[edge[e].to];
 
-		if (!graph_owns(&edge[e]))
+		if (!graph_is(&edge[e], s->kinds))
 			continue;
 		if (other == 0) {
 			s->cursor[node] = e; /* looked at again, for the order it will have found */
@@ -98,11 +99,11 @@ static void search_all(struct search *s)
 	}
 }
 
-enum error_code scc_run(const struct graph *graph, const uint8_t *state, uint32_t wanted, struct scc *ret,
-			struct error *error)
+enum error_code scc_run(const struct graph *graph, uint32_t kinds, const uint8_t *state, uint32_t wanted,
+			struct scc *ret, struct error *error)
 {
 	size_t nodes = graph->node_count;
-	struct search s = {.graph = graph, .open = graph->node_count, .order = 1};
+	struct search s = {.graph = graph, .kinds = kinds, .open = graph->node_count, .order = 1};
 
 	if (nodes >= SCC_MAX_NODES)
 		return error_set(error, ERROR_MEMORY, "%zu objects are more than this analyzer takes", nodes);

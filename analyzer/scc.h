@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Strongly connected components by exact strong edges, of all nodes or of a
- * subset.  Iterative, because paths of millions of objects are normal (a
+ * Strongly connected components of all nodes or of a subset, by the edges of
+ * some kinds.  Iterative, because paths of millions of objects are normal (a
  * linked list is one).
  *
  * Source: D. J. Pearce, "A Space-Efficient Algorithm for Finding Strongly
@@ -22,10 +22,10 @@ struct scc {
 
 #define SCC_MAX_NODES (1u << 30)
 
-/* `state` and `wanted`: a node takes part when bit state[node] of `wanted` is
- * set; state NULL = all.  12 bytes per node, of which 4 stay with the result. */
-enum error_code scc_run(const struct graph *graph, const uint8_t *state, uint32_t wanted, struct scc *ret,
-			struct error *error);
+/* `kinds`: GRAPH_OWNING or another set of edges.  `state` and `wanted`: a node takes part when bit
+ * state[node] of `wanted` is set; state NULL = all.  12 bytes per node, of which 4 stay with the result. */
+enum error_code scc_run(const struct graph *graph, uint32_t kinds, const uint8_t *state, uint32_t wanted,
+			struct scc *ret, struct error *error);
 
 void scc_done(struct scc *scc);
 

@@ -19,9 +19,14 @@ struct reading {
 	uint64_t records, edges_read;
 	struct snapshot_edge_record *edges;
 	size_t edge_capacity;
+	struct snapshot_pointer_record *pointers;
+	size_t pointer_capacity;
+	uint32_t blocks; /* block numbers are below */
 	union {
 		snapshot_object_fn object;
 		snapshot_block_fn block;
+		snapshot_pointers_fn pointers;
+		snapshot_root_fn root;
 		snapshot_runtime_fn runtime;
 	} visit;
 	void *arg;
@@ -85,6 +90,7 @@ static enum error_code read_all(struct reading *r, uint16_t type, payload_reader
 			code = read_chunk(r, &trace->chunks[i], reader, &buffer, &capacity);
 	free(buffer);
 	free(r->edges);
+	free(r->pointers);
 	if (code == ERROR_MEMORY)
 		return no_memory(r->error);
 	if (code == ERROR_NONE && r->cancelled)
@@ -231,6 +237,112 @@ enum error_code snapshot_read_blocks(struct trace *trace, const struct trace_sna
 	r.visit.block = visit;
 	code = read_all(&r, CASTAWAY_CHUNK_BLOCKS, read_blocks);
 	return code == ERROR_NONE ? check_total(&r, "blocks", r.records, snapshot->blocks) : code;
+}
+
+/* A number that is relative to `base`; false when there is no such block. */
+static bool get_block(struct reading *r, uint64_t base, uint32_t *ret)
+{
+	uint64_t number = base + (uint64_t)codec_get_svarint(&r->cursor);
+
+	if (number >= r->blocks) {
+		r->bad_id = true;
+		return false;
+	}
+	*ret = (uint32_t)number;
+	return true;
+}
+
+/* The pointers of one entry, without those that lead nowhere; returns how many. */
+static uint32_t get_pointers(struct reading *r, uint64_t from, uint32_t count)
+{
+	uint64_t offset = 0;
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < count && !r->cursor.failed; i++) {
+		struct snapshot_pointer_record *pointer = &r->pointers[kept];
+
+		offset += codec_get_varint(&r->cursor) * 8;
+		pointer->offset = offset;
+		kept += get_block(r, from, &pointer->to);
+		pointer->interior = codec_get_varint(&r->cursor);
+	}
+	return kept;
+}
+
+static enum error_code read_pointers(struct reading *r)
+{
+	uint64_t from = 0;
+
+	while (!r->cancelled && codec_left(&r->cursor) > 0) {
+		struct snapshot_pointer_record *pointers;
+		uint32_t count, kept;
+
+		from += (uint64_t)codec_get_svarint(&r->cursor);
+		count = tables_number(&r->cursor, UINT32_MAX);
+		/* A pointer has three bytes at least: no count can ask for more. */
+		if (count > codec_left(&r->cursor) / 3)
+			r->cursor.failed = true;
+		if (r->cursor.failed)
+			break;
+		pointers = array_reserve(r->pointers, &r->pointer_capacity, (size_t)count + 1,
+					 sizeof(*pointers));
+		if (!pointers)
+			return no_memory(r->error);
+		r->pointers = pointers;
+		kept = get_pointers(r, from, count);
+		if (r->cursor.failed)
+			break;
+		r->bad_id |= from >= r->blocks;
+		if (from < r->blocks && kept)
+			r->cancelled = !r->visit.pointers(r->arg, (uint32_t)from, pointers, kept);
+	}
+	return ERROR_NONE;
+}
+
+enum error_code snapshot_read_pointers(struct trace *trace, const struct trace_snapshot *snapshot,
+				       uint32_t blocks, snapshot_pointers_fn visit, void *arg,
+				       struct error *error)
+{
+	struct reading r = {
+		.trace = trace, .snapshot = snapshot, .error = error, .arg = arg, .blocks = blocks};
+
+	r.visit.pointers = visit;
+	return read_all(&r, CASTAWAY_CHUNK_SCAN_EDGES, read_pointers);
+}
+
+static enum error_code read_roots(struct reading *r)
+{
+	struct codec_cursor *c = &r->cursor;
+	struct snapshot_root_record root = {0};
+	uint64_t to = 0;
+
+	while (!r->cancelled && codec_left(c) > 0) {
+		bool known;
+
+		root.kind = codec_get_u8(c);
+		root.where = tables_number(c, UINT32_MAX);
+		root.address += (uint64_t)codec_get_svarint(c);
+		to += (uint64_t)codec_get_svarint(c);
+		known = to < r->blocks;
+		root.to = known ? (uint32_t)to : 0;
+		root.interior = codec_get_varint(c);
+		if (c->failed)
+			break;
+		r->bad_id |= !known;
+		if (known)
+			r->cancelled = !r->visit.root(r->arg, &root);
+	}
+	return ERROR_NONE;
+}
+
+enum error_code snapshot_read_roots(struct trace *trace, const struct trace_snapshot *snapshot,
+				    uint32_t blocks, snapshot_root_fn visit, void *arg, struct error *error)
+{
+	struct reading r = {
+		.trace = trace, .snapshot = snapshot, .error = error, .arg = arg, .blocks = blocks};
+
+	r.visit.root = visit;
+	return read_all(&r, CASTAWAY_CHUNK_ROOTS, read_roots);
 }
 
 static void get_generations(struct codec_cursor *c, struct snapshot_runtime_record *runtime)

@@ -54,11 +54,31 @@ struct snapshot_runtime_record {
 	bool enabled;
 };
 
+/* A pointer that the scan found in block `from`. */
+struct snapshot_pointer_record {
+	uint64_t offset;   /* from the start of the block */
+	uint64_t interior; /* of the target, from its start */
+	uint32_t to;       /* block */
+};
+
+struct snapshot_root_record {
+	uint64_t address; /* of the pointer; for registers the register's number */
+	uint64_t interior;
+	uint32_t where; /* kernel tid or module number, see FORMAT.md */
+	uint32_t to;    /* block */
+	uint8_t kind;   /* enum castaway_root_kind, or one that this reader does not know */
+};
+
 /* A callback that returns false ends the reading with ERROR_CANCELLED.
  * Records, and the `edges` (record->edge_count of them), end with the call. */
 typedef bool (*snapshot_object_fn)(void *arg, const struct snapshot_object_record *object,
 				   const struct snapshot_edge_record *edges);
 typedef bool (*snapshot_block_fn)(void *arg, const struct snapshot_block_record *block);
+/* `count` > 0 pointers of one block, in the order of their offsets; a block
+ * may come in several parts, which follow each other. */
+typedef bool (*snapshot_pointers_fn)(void *arg, uint32_t from, const struct snapshot_pointer_record *pointers,
+				     uint32_t count);
+typedef bool (*snapshot_root_fn)(void *arg, const struct snapshot_root_record *root);
 typedef bool (*snapshot_runtime_fn)(void *arg, const struct snapshot_runtime_record *runtime);
 
 /* `snapshot` is one of trace->snapshots.  Fewer records than its totals say
@@ -67,6 +87,12 @@ enum error_code snapshot_read_objects(struct trace *trace, const struct trace_sn
 				      snapshot_object_fn visit, void *arg, struct error *error);
 enum error_code snapshot_read_blocks(struct trace *trace, const struct trace_snapshot *snapshot,
 				     snapshot_block_fn visit, void *arg, struct error *error);
+/* Block numbers that are not below `blocks` are damage, and left out. */
+enum error_code snapshot_read_pointers(struct trace *trace, const struct trace_snapshot *snapshot,
+				       uint32_t blocks, snapshot_pointers_fn visit, void *arg,
+				       struct error *error);
+enum error_code snapshot_read_roots(struct trace *trace, const struct trace_snapshot *snapshot,
+				    uint32_t blocks, snapshot_root_fn visit, void *arg, struct error *error);
 enum error_code snapshot_read_runtimes(struct trace *trace, const struct trace_snapshot *snapshot,
 				       snapshot_runtime_fn visit, void *arg, struct error *error);
 

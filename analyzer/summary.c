@@ -95,8 +95,11 @@ enum error_code summary_runtimes(struct analysis *analysis, struct error *error)
 	}
 	for (uint32_t i = 0; i < analysis->graph->node_count; i++) {
 		const struct graph_node *node = &analysis->graph->node[i];
-		struct runtime_row *row = find_row(analysis, node->runtime);
+		struct runtime_row *row;
 
+		if (node->flags & GRAPH_NODE_BLOCK)
+			continue;
+		row = find_row(analysis, node->runtime);
 		if (!row) {
 			row = add_row(analysis, node->runtime, "", "");
 			if (!row)
@@ -119,7 +122,8 @@ static void count_stranded(struct analysis *analysis, const uint32_t *nodes, uin
 {
 	for (uint32_t i = 0; i < count; i++) {
 		const struct graph_node *node = &analysis->graph->node[nodes[i]];
-		struct runtime_row *row = find_row(analysis, node->runtime);
+		struct runtime_row *row =
+			node->flags & GRAPH_NODE_BLOCK ? NULL : find_row(analysis, node->runtime);
 		unsigned g = node->flags & GRAPH_NODE_GENERATION;
 
 		if (row && g < 3)
@@ -159,7 +163,18 @@ void summary_generations(struct analysis *analysis)
 
 /* ---- totals ------------------------------------------------------------------------ */
 
-static void add_structure(struct analysis_summary *summary, const struct structure *s)
+/* Blocks are no objects, even where the scan shows a cycle of them. */
+static uint64_t count_objects(const struct graph *graph, const uint32_t *node, uint32_t count)
+{
+	uint64_t objects = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		objects += !(graph->node[node[i]].flags & GRAPH_NODE_BLOCK);
+	return objects;
+}
+
+static void add_structure(const struct graph *graph, struct analysis_summary *summary,
+			  const struct structure *s)
 {
 	summary->structures++;
 	if (s->verdict == VERDICT_LIKELY_STRANDED)
@@ -167,22 +182,36 @@ static void add_structure(struct analysis_summary *summary, const struct structu
 	if (s->verdict != VERDICT_STRANDED)
 		return;
 	summary->stranded_structures++;
-	summary->stranded_objects += (uint64_t)s->member_count + s->entrained_count;
-	summary->stranded_bytes += s->member_bytes + s->entrained_bytes;
+	summary->stranded_objects += count_objects(graph, s->members, s->member_count) +
+				     count_objects(graph, s->entrained, s->entrained_count);
+	summary->stranded_bytes += s->member_bytes + s->entrained_bytes + s->block_bytes;
+}
+
+static uint64_t count_exact(const struct graph *graph)
+{
+	uint64_t exact = 0;
+
+	for (uint32_t e = 0; e < graph->edge_count; e++)
+		exact += !(graph->edge[e].field_flags & CASTAWAY_EDGE_SCANNED);
+	return exact;
 }
 
 void summary_totals(struct analysis *analysis)
 {
 	struct analysis_summary *summary = &analysis->summary;
+	const struct graph *graph = analysis->graph;
 
 	*summary = (struct analysis_summary){
 		.blocks = replay_block_count(analysis->replay),
 		.bytes = replay_block_bytes(analysis->replay),
-		.objects = analysis->graph->node_count,
-		.edges = analysis->graph->edge_count,
+		.objects = graph->node_count - graph->block_count,
+		.edges = graph->edge_count,
+		.references = count_exact(graph),
+		.roots = graph->root_count,
+		.scanned = graph->scanned,
 	};
 	for (size_t i = 0; i < analysis->structure_count; i++)
-		add_structure(summary, &analysis->structures[i]);
+		add_structure(graph, summary, &analysis->structures[i]);
 	for (size_t i = 0; i < analysis->leak_count; i++) {
 		const struct leak *leak = &analysis->leaks[i];
 

@@ -34,9 +34,18 @@ bool verdict_parse(const char *name, enum verdict *ret)
 }
 
 #define CYCLIC  0x01u /* has an edge inside */
-#define COVERED 0x02u /* a cyclic component leads to it */
+#define COVERED 0x02u /* another component that counts leads to it */
+
+/* What becomes a structure. */
+enum mode {
+	MODE_STRANDED, /* cyclic components that no cyclic one leads to */
+	MODE_LOST,     /* components that no other leads to */
+	MODE_LATENT,   /* all cyclic components */
+};
 
 struct work {
+	enum mode mode;
+	uint32_t kinds; /* of edges */
 	const struct graph *graph;
 	const struct scc *scc;
 	uint8_t *flags;   /* per component: CYCLIC, COVERED */
@@ -62,7 +71,8 @@ static void mark_cyclic(struct work *w)
 		if (component[i] == GRAPH_NONE || w->flags[component[i]] & CYCLIC)
 			continue;
 		for (uint32_t e = graph->first[i]; e < graph->first[i + 1]; e++) {
-			if (component[graph->edge[e].to] == component[i] && graph_owns(&graph->edge[e])) {
+			if (component[graph->edge[e].to] == component[i] &&
+			    graph_is(&graph->edge[e], w->kinds)) {
 				w->flags[component[i]] |= CYCLIC;
 				break;
 			}
@@ -105,7 +115,7 @@ static void cover_targets(struct work *w, uint32_t node, uint32_t own)
 	for (uint32_t e = graph->first[node]; e < graph->first[node + 1]; e++) {
 		uint32_t other = w->scc->component[graph->edge[e].to];
 
-		if (other != GRAPH_NONE && other != own && graph_owns(&graph->edge[e]))
+		if (other != GRAPH_NONE && other != own && graph_is(&graph->edge[e], w->kinds))
 			w->flags[other] |= COVERED;
 	}
 }
@@ -120,7 +130,7 @@ static enum error_code mark_covered(struct work *w, struct error *error)
 		return out_of_memory(w->graph, error);
 	}
 	for (uint32_t c = w->scc->count; c-- > 0;) {
-		if (!w->flags[c])
+		if (w->mode == MODE_STRANDED && !w->flags[c])
 			continue;
 		for (uint32_t i = start[c]; i < start[c + 1]; i++)
 			cover_targets(w, node[i], c);
@@ -128,6 +138,13 @@ static enum error_code mark_covered(struct work *w, struct error *error)
 	free(node);
 	free(start);
 	return ERROR_NONE;
+}
+
+static bool is_structure(const struct work *w, uint32_t component)
+{
+	unsigned flags = w->flags[component];
+
+	return w->mode == MODE_LOST ? !(flags & COVERED) : flags == CYCLIC;
 }
 
 /* Numbers the components that become structures, by smallest member, and
@@ -139,7 +156,7 @@ static void number_structures(struct work *w)
 		uint32_t c = w->scc->component[i];
 
 		w->owner[i] = GRAPH_NONE;
-		if (c == GRAPH_NONE || w->flags[c] != CYCLIC)
+		if (c == GRAPH_NONE || !is_structure(w, c))
 			continue;
 		if (w->number[c] == GRAPH_NONE)
 			w->number[c] = w->structures++;
@@ -167,7 +184,7 @@ static enum error_code entrain(struct work *w, struct error *error)
 			uint32_t to = graph->edge[e].to;
 
 			if (w->scc->component[to] == GRAPH_NONE || w->owner[to] != GRAPH_NONE ||
-			    !graph_owns(&graph->edge[e]))
+			    !graph_is(&graph->edge[e], w->kinds))
 				continue;
 			w->owner[to] = w->owner[node];
 			queue[tail++] = to;
@@ -236,8 +253,16 @@ static void place_nodes(const struct work *w, struct verdict_result *result)
 	}
 }
 
-static enum error_code collect(const struct work *w, enum verdict verdict, struct verdict_result *result,
-			       struct error *error)
+static enum verdict verdict_of(const struct work *w, const struct structure *s)
+{
+	uint32_t component = w->scc->component[s->members[0]];
+
+	if (w->mode == MODE_LATENT)
+		return VERDICT_LATENT;
+	return w->flags[component] & CYCLIC ? VERDICT_STRANDED : VERDICT_LEAKED;
+}
+
+static enum error_code collect(const struct work *w, struct verdict_result *result, struct error *error)
 {
 	uint32_t total = 0;
 
@@ -248,17 +273,17 @@ static enum error_code collect(const struct work *w, enum verdict verdict, struc
 	if (!result->structures || !result->nodes)
 		return out_of_memory(w->graph, error);
 	result->count = w->structures;
-	for (size_t i = 0; i < result->count; i++) {
-		result->structures[i].verdict = verdict;
-		result->structures[i].survived = GRAPH_NONE;
-	}
 	count_nodes(w, result);
 	place_nodes(w, result);
+	for (size_t i = 0; i < result->count; i++) {
+		result->structures[i].verdict = verdict_of(w, &result->structures[i]);
+		result->structures[i].survived = GRAPH_NONE;
+		result->structures[i].scanned = w->mode == MODE_LOST;
+	}
 	return ERROR_NONE;
 }
 
-/* `latent`: every cycle for itself. */
-static enum error_code run(struct work *w, bool latent, struct verdict_result *result, struct error *error)
+static enum error_code run(struct work *w, struct verdict_result *result, struct error *error)
 {
 	enum error_code code = ERROR_NONE;
 
@@ -268,22 +293,20 @@ static enum error_code run(struct work *w, bool latent, struct verdict_result *r
 	if (!w->flags || !w->number || !w->owner)
 		return out_of_memory(w->graph, error);
 	mark_cyclic(w);
-	if (!latent)
+	if (w->mode != MODE_LATENT)
 		code = mark_covered(w, error);
 	if (code)
 		return code;
 	number_structures(w);
-	if (!latent)
+	if (w->mode != MODE_LATENT)
 		code = entrain(w, error);
-	return code ? code : collect(w, latent ? VERDICT_LATENT : VERDICT_STRANDED, result, error);
+	return code ? code : collect(w, result, error);
 }
 
-static enum error_code run_and_free(const struct graph *graph, const struct scc *scc, bool latent,
-				    struct verdict_result *ret, struct error *error)
+static enum error_code run_and_free(struct work work, struct verdict_result *ret, struct error *error)
 {
-	struct work work = {.graph = graph, .scc = scc};
 	struct verdict_result result = {0};
-	enum error_code code = run(&work, latent, &result, error);
+	enum error_code code = run(&work, &result, error);
 
 	free(work.flags);
 	free(work.number);
@@ -298,13 +321,25 @@ static enum error_code run_and_free(const struct graph *graph, const struct scc 
 enum error_code verdict_stranded(const struct graph *graph, const struct scc *scc, struct verdict_result *ret,
 				 struct error *error)
 {
-	return run_and_free(graph, scc, false, ret, error);
+	struct work work = {.mode = MODE_STRANDED, .kinds = GRAPH_OWNING, .graph = graph, .scc = scc};
+
+	return run_and_free(work, ret, error);
+}
+
+enum error_code verdict_lost(const struct graph *graph, const struct scc *scc, struct verdict_result *ret,
+			     struct error *error)
+{
+	struct work work = {.mode = MODE_LOST, .kinds = GRAPH_HOLDING, .graph = graph, .scc = scc};
+
+	return run_and_free(work, ret, error);
 }
 
 enum error_code verdict_latent(const struct graph *graph, const struct scc *scc, struct verdict_result *ret,
 			       struct error *error)
 {
-	return run_and_free(graph, scc, true, ret, error);
+	struct work work = {.mode = MODE_LATENT, .kinds = GRAPH_OWNING, .graph = graph, .scc = scc};
+
+	return run_and_free(work, ret, error);
 }
 
 void verdict_done(struct verdict_result *result)

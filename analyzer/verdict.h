@@ -33,6 +33,12 @@ struct verdict_result {
 enum error_code verdict_stranded(const struct graph *graph, const struct scc *scc, struct verdict_result *ret,
 				 struct error *error);
 
+/* `scc`: components, by GRAPH_HOLDING edges, of what no root reaches.  Each that
+ * no other leads to is a structure with all that it leads to: stranded when it
+ * is cyclic, else leaked.  There are no lone ones. */
+enum error_code verdict_lost(const struct graph *graph, const struct scc *scc, struct verdict_result *ret,
+			     struct error *error);
+
 /* Every cyclic component of `scc` is one structure, and entrains nothing. */
 enum error_code verdict_latent(const struct graph *graph, const struct scc *scc, struct verdict_result *ret,
 			       struct error *error);

@@ -275,7 +275,8 @@ enum castaway_strength {
 	X(STATIC_TARGET, 22, "static-target", "a static or set-id child cannot be traced")               \
 	X(INEXACT, 23, "inexact", "objects with more references than counts; they are taken as held")    \
 	X(STACKS_VERIFIED, 24, "stacks-verified", "call stacks that were compared with libunwind's")     \
-	X(STACKS_DIFFER, 25, "stacks-differ", "call stacks of which libunwind says something else")
+	X(STACKS_DIFFER, 25, "stacks-differ", "call stacks of which libunwind says something else")     \
+	X(NOT_SCANNED, 26, "not-scanned", "the memory was not scanned: leaks cannot be told")
 
 enum castaway_limit {
 #define X(constant, number, code, message) CASTAWAY_LIMIT_##constant = number,

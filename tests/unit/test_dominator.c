@@ -18,7 +18,7 @@
 
 static void run(const struct graph *graph, const uint32_t *source, size_t count, struct dominators *ret)
 {
-	assert_int_equal(dominator_run(graph, NULL, 0, source, count, ret, NULL), ERROR_NONE);
+	assert_int_equal(dominator_run(graph, GRAPH_OWNING, NULL, 0, source, count, ret, NULL), ERROR_NONE);
 }
 
 /* The example of Lengauer and Tarjan's paper, R = 0, A = 1 ... L = 12. */
@@ -56,7 +56,7 @@ static void test_subset_and_unreached(void **state)
 	hand_edge(h, 1, 2);
 	hand_edge(h, 2, 3);
 	hand_edge_as(h, 1, 3, CASTAWAY_WEAK, NULL);
-	assert_int_equal(dominator_run(hand_graph(h), states, 1u << 1, &source, 1, &d, NULL), ERROR_NONE);
+	assert_int_equal(dominator_run(hand_graph(h), GRAPH_OWNING, states, 1u << 1, &source, 1, &d, NULL), ERROR_NONE);
 	assert_int_equal(d.parent[1], 0);
 	assert_int_equal(d.parent[2], GRAPH_NONE);
 	assert_int_equal(d.parent[3], GRAPH_NONE);

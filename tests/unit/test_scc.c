@@ -16,7 +16,7 @@
 
 static void run(const struct graph *graph, const uint8_t *state, uint32_t wanted, struct scc *scc)
 {
-	assert_int_equal(scc_run(graph, state, wanted, scc, NULL), ERROR_NONE);
+	assert_int_equal(scc_run(graph, GRAPH_OWNING, state, wanted, scc, NULL), ERROR_NONE);
 }
 
 static void test_figure_eight(void **state)

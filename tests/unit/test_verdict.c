@@ -22,7 +22,7 @@ static void judge(const struct graph *graph, struct verdict_result *result)
 	struct scc scc;
 
 	assert_int_equal(trial_run(graph, 2, 0, &trial, NULL), ERROR_NONE);
-	assert_int_equal(scc_run(graph, trial.state, 1u << TRIAL_DEAD, &scc, NULL), ERROR_NONE);
+	assert_int_equal(scc_run(graph, GRAPH_OWNING, trial.state, 1u << TRIAL_DEAD, &scc, NULL), ERROR_NONE);
 	assert_int_equal(verdict_stranded(graph, &scc, result, NULL), ERROR_NONE);
 	scc_done(&scc);
 	trial_done(&trial);
@@ -165,7 +165,7 @@ static void test_latent(void **state)
 	hand_edge(h, 3, 3);
 	hand_edge(h, 1, 3);
 	hand_edge(h, 3, 4);
-	assert_int_equal(scc_run(hand_graph(h), NULL, 0, &scc, NULL), ERROR_NONE);
+	assert_int_equal(scc_run(hand_graph(h), GRAPH_OWNING, NULL, 0, &scc, NULL), ERROR_NONE);
 	assert_int_equal(verdict_latent(&h->graph, &scc, &result, NULL), ERROR_NONE);
 	assert_int_equal(result.count, 2);
 	assert_int_equal(result.structures[0].member_count, 2);
