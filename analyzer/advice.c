@@ -7,30 +7,16 @@
  */
 #include "advice.h"
 
-#include <ctype.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include "advice_hints.h"
+#include "advice_internal.h"
 
 #define MAX_CLASSES 1024u /* further ones are not considered */
 #define SLOTS       4096u
 #define MAX_TESTS   16u
 #define MAX_LINKS   4096u
 #define TEST_BUDGET (32u << 20) /* nodes and edges visited in tests, per component */
-
-struct class
-{
-	uint32_t from_type, field, to_type;
-	uint32_t offset; /* where fields have no names, else 0 */
-	uint32_t count;
-	uint32_t edge_from, edge; /* the first one seen */
-	uint32_t hint;            /* place in the table; HINT_COUNT = none */
-	uint64_t acquired;        /* event of its link; 0 = not known */
-	bool younger, breaks;
-};
 
 struct advice {
 	const struct graph *graph;
@@ -39,21 +25,10 @@ struct advice {
 	uint32_t *into;  /* per member: edges into it */
 	uint32_t *queue;
 	size_t capacity;
-	struct class class[MAX_CLASSES];
+	struct advice_class class[MAX_CLASSES];
 	uint32_t class_count;
 	uint16_t slot[SLOTS]; /* class + 1 */
 };
-
-struct hint {
-	const char *word, *text;
-};
-
-static const struct hint hints[] = {
-#define X(word, text) {word, text},
-	ADVICE_HINTS(X)
-#undef X
-};
-#define HINT_COUNT ((uint32_t)(sizeof(hints) / sizeof(hints[0])))
 
 enum error_code advice_new(const struct graph *graph, const struct replay *replay, struct advice **ret,
 			   struct error *error)
@@ -85,36 +60,39 @@ void advice_free(struct advice *a)
 
 /* ---- classes ---------------------------------------------------------------- */
 
-static struct class key_of(const struct graph *graph, uint32_t from, uint32_t e)
+static struct advice_class key_of(const struct graph *graph, uint32_t from, uint32_t e)
 {
 	const struct graph_edge *edge = &graph->edge[e];
 	bool named = graph_field(edge) != 0;
+	bool python = graph->node[from].runtime == CASTAWAY_RUNTIME_CPYTHON;
 
-	return (struct class){
+	return (struct advice_class){
+		.item = python && advice_python_is_item(trace_text(graph->trace, graph_field(edge))),
 		.from_type = graph->node[from].type,
 		.field = graph_field(edge),
 		.to_type = graph->node[edge->to].type,
 		.offset = !named && edge->field_flags & CASTAWAY_EDGE_OFFSET ? edge->detail : 0,
 		.edge_from = from,
 		.edge = e,
-		.hint = HINT_COUNT,
+		.hint = ADVICE_NO_HINT,
 	};
 }
 
-static bool same_class(const struct class *a, const struct class *b)
+static bool same_class(const struct advice_class *a, const struct advice_class *b)
 {
-	return a->from_type == b->from_type && a->field == b->field && a->to_type == b->to_type &&
-	       a->offset == b->offset;
+	return a->from_type == b->from_type && a->to_type == b->to_type && a->item == b->item &&
+	       (a->item || a->field == b->field) && a->offset == b->offset;
 }
 
-static void count_class(struct advice *a, const struct class *key)
+static void count_class(struct advice *a, const struct advice_class *key)
 {
-	uint32_t hash = key->from_type * 0x9e3779b1u ^ key->field * 0x85ebca6bu ^ key->to_type * 0xc2b2ae35u ^
+	uint32_t field = key->item ? 0 : key->field;
+	uint32_t hash = key->from_type * 0x9e3779b1u ^ field * 0x85ebca6bu ^ key->to_type * 0xc2b2ae35u ^
 			key->offset * 0x27d4eb2fu;
 	uint32_t slot = (hash ^ hash >> 15) % SLOTS;
 
 	while (a->slot[slot]) {
-		struct class *known = &a->class[a->slot[slot] - 1];
+		struct advice_class *known = &a->class[a->slot[slot] - 1];
 
 		if (same_class(known, key)) {
 			known->count++;
@@ -139,7 +117,7 @@ static uint64_t collect_classes(struct advice *a, const uint32_t *member, uint32
 	memset(a->slot, 0, sizeof(a->slot));
 	for (uint32_t i = 0; i < count; i++) {
 		for (uint32_t e = graph->first[member[i]]; e < graph->first[member[i] + 1]; e++) {
-			struct class key;
+			struct advice_class key;
 
 			if (a->local[graph->edge[e].to] == GRAPH_NONE || !graph_owns(&graph->edge[e]))
 				continue;
@@ -152,41 +130,6 @@ static uint64_t collect_classes(struct advice *a, const uint32_t *member, uint32
 }
 
 /* ---- marks ------------------------------------------------------------------- */
-
-/* The end of the word that starts at `text`: words end at anything that is no
- * letter, and where a capital follows a small letter. */
-static const char *word_end(const char *text)
-{
-	const char *end = text + 1;
-
-	while (isalpha((unsigned char)*end) &&
-	       !(isupper((unsigned char)*end) && islower((unsigned char)end[-1])))
-		end++;
-	return end;
-}
-
-static uint32_t hint_of(const char *text)
-{
-	uint32_t best = HINT_COUNT;
-
-	while (*text) {
-		const char *end;
-
-		if (!isalpha((unsigned char)*text)) {
-			text++;
-			continue;
-		}
-		end = word_end(text);
-		for (uint32_t h = 0; h < best; h++) {
-			size_t length = strlen(hints[h].word);
-
-			if ((size_t)(end - text) == length && strncasecmp(text, hints[h].word, length) == 0)
-				best = h;
-		}
-		text = end;
-	}
-	return best;
-}
 
 /* The newest one; in a large container not looked for forever. */
 static const struct replay_link *link_of(const struct replay_object *owner, uint64_t target, uint32_t field)
@@ -203,7 +146,7 @@ static const struct replay_link *link_of(const struct replay_object *owner, uint
 }
 
 /* By the first reference of the class: they are alike in this as a rule. */
-static void mark_class(const struct advice *a, struct class *class)
+static void mark_class(const struct advice *a, struct advice_class *class)
 {
 	const struct graph *graph = a->graph;
 	const struct graph_node *from = &graph->node[class->edge_from];
@@ -211,13 +154,19 @@ static void mark_class(const struct advice *a, struct class *class)
 	const struct replay_object *owner = NULL, *target = NULL;
 	const struct replay_link *link;
 
-	class->hint = hint_of(trace_text(graph->trace, class->field ? class->field : class->from_type));
+	class->hint =
+		advice_text_hint(trace_text(graph->trace, class->field ? class->field : class->from_type));
 	if (a->replay && from->runtime == CASTAWAY_RUNTIME_NATIVE) {
 		owner = replay_find_object(a->replay, from->address);
 		target = replay_find_object(a->replay, to->address);
 	}
 	link = link_of(owner, to->address, class->field);
 	class->acquired = link ? link->event : 0;
+	class->python.rank = PYTHON_USUAL;
+	if (from->runtime == CASTAWAY_RUNTIME_CPYTHON)
+		class->python = advice_python(trace_text(graph->trace, class->from_type),
+					      trace_text(graph->trace, class->field),
+					      trace_text(graph->trace, class->to_type));
 	if (owner && target)
 		class->younger = owner->birth_event > target->birth_event;
 	else if (from->flags & to->flags & GRAPH_NODE_BIRTH_KNOWN)
@@ -226,10 +175,12 @@ static void mark_class(const struct advice *a, struct class *class)
 
 static int compare_classes(const void *x, const void *y)
 {
-	const struct class *a = x, *b = y;
+	const struct advice_class *a = x, *b = y;
 
 	if (a->breaks != b->breaks)
 		return a->breaks ? -1 : 1;
+	if (a->python.rank != b->python.rank)
+		return a->python.rank < b->python.rank ? -1 : 1;
 	if (a->hint != b->hint)
 		return a->hint < b->hint ? -1 : 1;
 	if (a->younger != b->younger)
@@ -243,9 +194,9 @@ static int compare_classes(const void *x, const void *y)
 
 /* ---- the test ------------------------------------------------------------------ */
 
-static bool stays(const struct advice *a, uint32_t from, uint32_t e, const struct class *without)
+static bool stays(const struct advice *a, uint32_t from, uint32_t e, const struct advice_class *without)
 {
-	struct class key;
+	struct advice_class key;
 
 	if (a->local[a->graph->edge[e].to] == GRAPH_NONE || !graph_owns(&a->graph->edge[e]))
 		return false;
@@ -254,7 +205,8 @@ static bool stays(const struct advice *a, uint32_t from, uint32_t e, const struc
 }
 
 /* Topological sort: it gets through to all members when no cycle is left. */
-static bool is_broken_by(struct advice *a, const struct class *class, const uint32_t *member, uint32_t count)
+static bool is_broken_by(struct advice *a, const struct advice_class *class, const uint32_t *member,
+			 uint32_t count)
 {
 	const struct graph *graph = a->graph;
 	uint32_t tail = 0;
@@ -291,52 +243,10 @@ static void test_classes(struct advice *a, const uint32_t *member, uint32_t coun
 		a->class[c].breaks = is_broken_by(a, &a->class[c], member, count);
 }
 
-/* ---- the text ------------------------------------------------------------------- */
-
-static void name_class(const struct advice *a, const struct class *class, char *text, size_t size)
-{
-	const struct trace *trace = a->graph->trace;
-
-	if (class->field)
-		snprintf(text, size, "`%.40s`", trace_text(trace, class->field));
-	else if (class->offset)
-		snprintf(text, size, "the reference at offset %u of `%.40s`", class->offset,
-			 trace_text(trace, class->from_type));
-	else
-		snprintf(text, size, "the reference from `%.24s` to `%.24s`",
-			 trace_text(trace, class->from_type), trace_text(trace, class->to_type));
-}
-
-static const char *why(const struct class *class)
-{
-	if (class->hint < HINT_COUNT)
-		return hints[class->hint].text;
-	if (class->younger)
-		return "leads from a younger object back to an older one";
-	return class->acquired ? "was acquired late" : "is part of the cycle";
-}
-
-static void write_reason(const struct advice *a, const struct class *class, uint32_t count,
-			 struct break_advice *ret)
-{
-	char name[80];
-
-	name_class(a, class, name, sizeof(name));
-	if (!class->breaks)
-		snprintf(ret->reason, sizeof(ret->reason), "%s %s; no single field breaks every cycle here",
-			 name, why(class));
-	else if (count == 1)
-		snprintf(ret->reason, sizeof(ret->reason), "%s %s; without it the object has no cycle", name,
-			 why(class));
-	else
-		snprintf(ret->reason, sizeof(ret->reason), "%s %s; without it the %u objects have no cycle",
-			 name, why(class), count);
-}
-
 static void choose(struct advice *a, const uint32_t *member, uint32_t count, struct break_advice *ret)
 {
 	uint64_t edges = collect_classes(a, member, count);
-	const struct class *best = &a->class[0];
+	const struct advice_class *best = &a->class[0];
 
 	if (a->class_count == 0)
 		return;
@@ -353,7 +263,7 @@ static void choose(struct advice *a, const uint32_t *member, uint32_t count, str
 		.edge_from = best->edge_from,
 		.edge = best->edge,
 	};
-	write_reason(a, best, count, ret);
+	advice_text_write(a->graph, best, count, ret);
 }
 
 static bool reserve(struct advice *a, uint32_t count)

@@ -3,10 +3,11 @@
  * Which reference of a cycle to give up.  References are taken by class: from
  * one type, through one field, to one type.  Classes are ranked by
  * 1. whether the structure is without a cycle when all of the class are gone,
- * 2. whether the field's name says that it points back (one table of words),
- * 3. whether it leads from a younger object to an older one,
- * 4. whether it was acquired later,
- * 5. how few references there are of it.
+ * 2. in Python, what can be done about it at all (advice_python.h),
+ * 3. whether the field's name says that it points back (one table of words),
+ * 4. whether it leads from a younger object to an older one,
+ * 5. whether it was acquired later,
+ * 6. how few references there are of it.
  */
 #ifndef ADVICE_H
 #define ADVICE_H

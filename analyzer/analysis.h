@@ -71,7 +71,8 @@ struct break_advice {
 	bool present;
 	uint32_t from_type, field, to_type; /* string ids */
 	uint32_t edge_from, edge;           /* a representative: node, and index in graph->edge */
-	char reason[160];
+	char action[200];                   /* "make `type.field` weak" */
+	char reason[240];
 };
 
 struct stranding {

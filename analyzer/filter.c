@@ -8,20 +8,36 @@
 #include <stdio.h>
 #include <string.h>
 
+bool filter_survived(const struct replay *replay, const struct graph_node *node, uint32_t *ret)
+{
+	const struct replay_generations *generations;
+
+	/* A runtime with a collector has passes of its own: an object of its
+	 * generation N has outlived N of them at least. */
+	if (node->runtime == CASTAWAY_RUNTIME_CPYTHON) {
+		*ret = node->flags & GRAPH_NODE_GENERATION;
+		return true;
+	}
+	if (!(node->flags & GRAPH_NODE_BIRTH_KNOWN) || !replay)
+		return false;
+	generations = replay_generations(replay, node->runtime == CASTAWAY_RUNTIME_NATIVE
+							 ? CASTAWAY_DOMAIN_OBJECTS
+							 : CASTAWAY_DOMAIN_BLOCKS);
+	if (!generations)
+		return false;
+	*ret = 0;
+	replay_generation_of(generations, node->birth_pass, ret);
+	return true;
+}
+
 void filter_set_survived(const struct graph *graph, const struct replay *replay, struct structure *structure)
 {
 	structure->survived = GRAPH_NONE;
 	for (uint32_t m = 0; m < structure->member_count; m++) {
-		const struct graph_node *node = &graph->node[structure->members[m]];
-		enum castaway_domain domain = node->runtime == CASTAWAY_RUNTIME_NATIVE
-						      ? CASTAWAY_DOMAIN_OBJECTS
-						      : CASTAWAY_DOMAIN_BLOCKS;
-		uint32_t survived = 0;
+		uint32_t survived;
 
-		if (!(node->flags & GRAPH_NODE_BIRTH_KNOWN))
-			continue;
-		replay_generation_of(replay_generations(replay, domain), node->birth_pass, &survived);
-		if (survived < structure->survived)
+		if (filter_survived(replay, &graph->node[structure->members[m]], &survived) &&
+		    survived < structure->survived)
 			structure->survived = survived;
 	}
 }

@@ -8,6 +8,9 @@
 
 #include "analysis.h"
 
+/* How many passes the object outlived, at least; false when that is not known. */
+bool filter_survived(const struct replay *replay, const struct graph_node *node, uint32_t *ret);
+
 /* How many passes the youngest member outlived; sets structure->survived. */
 void filter_set_survived(const struct graph *graph, const struct replay *replay, struct structure *structure);
 

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "filter.h"
+
 #define MAX_LABEL_TYPES 3
 
 enum error_code report_model_new(struct report_model *model, const struct analysis *analysis,
@@ -194,19 +196,7 @@ bool report_model_offset(const struct graph_edge *edge, uint64_t *ret)
 
 bool report_model_survived(const struct report_model *model, uint32_t node, uint32_t *ret)
 {
-	const struct graph_node *n = &model->analysis->graph->node[node];
-	const struct replay_generations *generations;
-	enum castaway_domain domain =
-		n->runtime == CASTAWAY_RUNTIME_NATIVE ? CASTAWAY_DOMAIN_OBJECTS : CASTAWAY_DOMAIN_BLOCKS;
-
-	if (!(n->flags & GRAPH_NODE_BIRTH_KNOWN) || model->analysis->replay == NULL)
-		return false;
-	generations = replay_generations(model->analysis->replay, domain);
-	if (generations == NULL)
-		return false;
-	*ret = 0;
-	replay_generation_of(generations, n->birth_pass, ret);
-	return true;
+	return filter_survived(model->analysis->replay, &model->analysis->graph->node[node], ret);
 }
 
 char *report_model_label(const struct report_model *model, const struct structure *structure)

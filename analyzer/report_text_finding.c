@@ -178,20 +178,9 @@ static void write_acquired(struct report_text *report, const struct report_step 
 
 static void write_break(struct report_text *report, const struct break_advice *advice)
 {
-	const struct trace *trace = report->model.analysis->trace;
-	const char *from = trace_text(trace, advice->from_type), *field = trace_text(trace, advice->field);
-
-	if (!advice->present)
-		return;
-	if (*field != '\0')
-		paragraph(report, "Break it: ",
-			  report_text_format("make `%s.%s` weak (%s)", *from != '\0' ? from : "?", field,
-					     advice->reason));
-	else
-		paragraph(report, "Break it: ",
-			  report_text_format("make the reference from `%s` to `%s` weak (%s)",
-					     *from != '\0' ? from : "?", trace_text(trace, advice->to_type),
-					     advice->reason));
+	if (advice->present)
+		paragraph(report,
+			  "Break it: ", report_text_format("%s (%s)", advice->action, advice->reason));
 }
 
 static void write_evidence(struct report_text *report, const struct evidence *evidence)

@@ -164,6 +164,75 @@ static void test_without_names(void **state)
 	hand_free(h);
 }
 
+/* A ring of Python objects: types[i] --fields[i]--> types[i + 1]. */
+static void expect_python(const char *const types[], const char *const fields[], uint32_t nodes,
+			  const char *action, const char *reason)
+{
+	struct hand *h = ring_of(fields, nodes);
+	struct break_advice advice;
+
+	for (uint32_t i = 0; i < nodes; i++) {
+		h->graph.node[i].type = hand_string(h, types[i]);
+		h->graph.node[i].runtime = CASTAWAY_RUNTIME_CPYTHON;
+	}
+	advice = advise(h);
+	assert_string_equal(advice.action, action);
+	assert_string_equal(advice.reason, reason);
+	hand_free(h);
+}
+
+/* What cannot be weak is no advice as long as there is another place. */
+static void test_python(void **state)
+{
+	static const char *const bus[] = {"a.View", "a.Bus", "list", "method"};
+	static const char *const bus_fields[] = {"bus", "callbacks", "[0]", "__self__"};
+	static const char *const own[] = {"a.View", "method"};
+	static const char *const own_fields[] = {"on_click", "__self__"};
+	static const char *const closure[] = {"function", "tuple", "cell"};
+	static const char *const closure_fields[] = {"__closure__", "walk", "cell_contents"};
+	static const char *const tree[] = {"dict", "a.Node", "list", "a.Node"};
+	static const char *const tree_fields[] = {"parent", "children", "[0]", "__dict__"};
+	static const char *const class[] = {"type", "tuple"};
+	static const char *const class_fields[] = {"__mro__", "[0]"};
+
+	expect_python(bus, bus_fields, 4, "use weakref.WeakMethod for the items of the `list`",
+		      "the `method` in the `list` is a bound method, which keeps its object; without it the "
+		      "4 objects have no cycle");
+	expect_python(own, own_fields, 2, "use weakref.WeakMethod for `a.View.on_click`",
+		      "`on_click` is a bound method, which keeps its object; without it the 2 objects have "
+		      "no cycle");
+	expect_python(closure, closure_fields, 3, "drop `cell.cell_contents` when it is done with",
+		      "`cell_contents` is a variable that a function inside captured; without it the 3 "
+		      "objects have no cycle");
+	expect_python(tree, tree_fields, 4, "make `dict.parent` weak",
+		      "`parent` points back to the parent; without it the 4 objects have no cycle");
+	expect_python(class, class_fields, 2, "leave `type.__mro__` alone and make fewer classes at run time",
+		      "`__mro__` belongs to a class, which always keeps itself; without it the 2 objects "
+		      "have no cycle");
+}
+
+/* The items of a container go together, whatever their places. */
+static void test_python_items(void **state)
+{
+	struct hand *h = hand_new(3);
+	struct break_advice advice;
+
+	for (uint32_t i = 0; i < 3; i++) {
+		h->graph.node[i].runtime = CASTAWAY_RUNTIME_CPYTHON;
+		h->graph.node[i].type = hand_string(h, i ? "a.Node" : "list");
+	}
+	hand_edge_as(h, 0, 1, CASTAWAY_STRONG, "[0]");
+	hand_edge_as(h, 0, 2, CASTAWAY_STRONG, "[1]");
+	hand_edge_as(h, 1, 0, CASTAWAY_STRONG, "left");
+	hand_edge_as(h, 2, 0, CASTAWAY_STRONG, "right");
+	advice = advise(h);
+	assert_string_equal(advice.action, "make the items of the `list` weak");
+	assert_string_equal(advice.reason,
+			    "the `a.Node` in the `list` is part of the cycle; without it the 3 "
+			    "objects have no cycle");
+	hand_free(h);
+}
+
 static void test_weak_edges_are_no_advice(void **state)
 {
 	struct hand *h = hand_new(1);
@@ -237,6 +306,8 @@ int main(void)
 		cmocka_unit_test(test_younger_to_older),
 		cmocka_unit_test(test_fewer_references),
 		cmocka_unit_test(test_without_names),
+		cmocka_unit_test(test_python),
+		cmocka_unit_test(test_python_items),
 		cmocka_unit_test(test_weak_edges_are_no_advice),
 		cmocka_unit_test(test_long_names),
 		cmocka_unit_test(test_large),

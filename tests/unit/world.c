@@ -162,7 +162,8 @@ struct world *world_new_pairs(void)
 	}
 	set_finding(w, 2);
 	w->findings[0].advice = (struct break_advice){
-		true, TEXT_CHILD, TEXT_FIELD_PARENT, TEXT_PARENT, 1, 1, "it points back to its owner"};
+		true, TEXT_CHILD, TEXT_FIELD_PARENT,          TEXT_PARENT,
+		1,    1,          "make `Child.parent` weak", "it points back to its owner"};
 	w->findings[0].stranded_at = (struct stranding){true, 70, 1300000000, 1, 2, 0, CASTAWAY_EVENT_UNREF};
 	set_surroundings(w);
 	return w;
