@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "adapters/adapter.h"
 #include "config.h"
 #include "emit.h"
 #include "rawio.h"
@@ -129,9 +130,12 @@ bool request_snapshot(enum castaway_snapshot_reason reason, uint32_t index, cons
 		      uint64_t start_ns, uint64_t objects, uint64_t edges)
 {
 	struct stopped_thread here = {.tid = rawio_tid()};
-	struct slot *slot = request_possible() ? claim() : NULL;
 	struct rawio_text text;
+	struct slot *slot;
 
+	if (request_possible())
+		adapter_before_stop();
+	slot = request_possible() ? claim() : NULL;
 	arch_own_state(&here);
 	if (slot == NULL) {
 		if (g_config.scan)
@@ -160,6 +164,7 @@ void request_attend(void)
 void request_after_fork(void)
 {
 	memset(s_slots, 0, sizeof(s_slots));
+	stop_signal_after_fork();
 }
 
 /* ---- the helper's side ------------------------------------------------------ */

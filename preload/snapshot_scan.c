@@ -7,68 +7,18 @@
 
 #include <string.h>
 
+#include "adapters/adapter.h"
 #include "arena.h"
 #include "castaway/codec.h"
 #include "roots.h"
 #include "scan.h"
 #include "shadow.h"
-#include "writer_internal.h"
+#include "snapshot_payload.h"
 
-#define PAYLOAD_MAX (256u << 10)
 #define BLOCK_BYTES (6 * CODEC_VARINT_MAX + 8)
 #define HIT_BYTES   (3 * CODEC_VARINT_MAX)
 #define ROOT_BYTES  (1 + 4 * CODEC_VARINT_MAX)
 #define HITS_MAX    1024u /* of one block, then another entry begins */
-
-/* One chunk under construction. */
-struct payload {
-	enum castaway_chunk_type type;
-	uint32_t snapshot;
-	uint8_t *bytes, *at;
-	/* What the next entry's numbers are relative to. */
-	uint64_t last_address, last_from, last_to;
-	bool failed;
-};
-
-static void payload_start(struct payload *payload)
-{
-	payload->at = codec_put_varint(payload->bytes, payload->snapshot);
-	payload->last_address = payload->last_from = payload->last_to = 0;
-}
-
-static bool payload_begin(struct payload *payload, uint32_t snapshot, enum castaway_chunk_type type)
-{
-	memset(payload, 0, sizeof(*payload));
-	payload->type = type;
-	payload->snapshot = snapshot;
-	payload->bytes = arena_map(PAYLOAD_MAX);
-	payload->failed = payload->bytes == NULL;
-	if (!payload->failed)
-		payload_start(payload);
-	return !payload->failed;
-}
-
-static void payload_flush(struct payload *payload)
-{
-	if (!payload->failed &&
-	    !writer_file_chunk(payload->type, 0, payload->bytes, (size_t)(payload->at - payload->bytes)))
-		payload->failed = true;
-	payload_start(payload);
-}
-
-static bool payload_room(struct payload *payload, size_t size)
-{
-	if ((size_t)(payload->at - payload->bytes) + size > PAYLOAD_MAX)
-		payload_flush(payload);
-	return !payload->failed;
-}
-
-static bool payload_end(struct payload *payload)
-{
-	payload_flush(payload);
-	arena_unmap(payload->bytes, PAYLOAD_MAX);
-	return !payload->failed;
-}
 
 struct blocks {
 	struct scan_index index;
@@ -223,6 +173,16 @@ static bool put_roots(struct roots *roots, const struct scan_index *index, const
 	return true;
 }
 
+static bool describe(const struct scan_index *index, const struct maps *maps, uint32_t snapshot,
+		     struct snapshot_scan_totals *totals)
+{
+	struct snapshot_view view = {.index = index, .maps = maps, .snapshot = snapshot};
+	bool whole = adapter_describe(&view);
+
+	totals->objects = view.objects;
+	return whole;
+}
+
 bool snapshot_scan(uint32_t index, const struct stopped_thread *threads, size_t count,
 		   struct snapshot_scan_totals *totals)
 {
@@ -235,7 +195,8 @@ bool snapshot_scan(uint32_t index, const struct stopped_thread *threads, size_t 
 	if (blocks == NULL || edges == NULL || roots == NULL || !put_blocks(blocks, index))
 		return false;
 	/* After the index took its memory: all of it is known to be castaway's. */
-	if (!maps_read(&maps) || !put_edges(edges, &blocks->index, &maps, index, &totals->unscanned_bytes) ||
+	if (!maps_read(&maps) || !describe(&blocks->index, &maps, index, totals) ||
+	    !put_edges(edges, &blocks->index, &maps, index, &totals->unscanned_bytes) ||
 	    !put_roots(roots, &blocks->index, &maps, threads, count, index, &totals->unscanned_bytes))
 		return false;
 	totals->blocks = blocks->index.count;

@@ -11,11 +11,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "maps.h"
+#include "scan.h"
 #include "stop.h"
 
 struct snapshot_scan_totals {
 	uint64_t blocks, edges, roots;
+	uint64_t objects;         /* of adapters */
 	uint64_t unscanned_bytes; /* of blocks and roots that could not be read */
+};
+
+/* What adapters look at: the blocks have their numbers, and nothing changes. */
+struct snapshot_view {
+	const struct scan_index *index;
+	const struct maps *maps;
+	uint32_t snapshot;
+	uint64_t objects; /* written so far */
 };
 
 /* Writes BLOCKS, SCAN_EDGES and ROOTS chunks of snapshot `index` with

@@ -130,7 +130,7 @@ static void write_end(void)
 	const struct snapshot_totals totals = {
 		.index = s_taker.request.index,
 		.blocks = s_taker.totals.blocks,
-		.objects = s_taker.request.objects,
+		.objects = s_taker.request.objects + s_taker.totals.objects,
 		.edges = s_taker.request.edges,
 		.scan_edges = s_taker.totals.edges,
 		.roots = s_taker.totals.roots,

@@ -96,7 +96,8 @@ _Static_assert(sizeof(struct castaway_chunk_header) == 32, "chunk header is 32 b
 	X(LIMITS, 13)       /* what was not seen, with counts */                                   \
 	X(END, 14)          /* the writer finished; the trace is complete */                       \
 	X(SCAN_EDGES, 15)   /* scanned edges of a snapshot */                                      \
-	X(ROOTS, 16)        /* pointers from roots of a snapshot */
+	X(ROOTS, 16)        /* pointers from roots of a snapshot */                                \
+	X(EDGE_RULES, 17)   /* what is known of scanned edges */
 
 enum castaway_chunk_type {
 #define X(name, number) CASTAWAY_CHUNK_##name = number,
@@ -227,6 +228,12 @@ enum castaway_root_kind {
 	CASTAWAY_ROOT_TLS = 5,    /* a thread's static thread-local storage */
 };
 
+/* EDGE_RULES entries. */
+enum castaway_edge_rule {
+	CASTAWAY_RULE_POINTER = 1, /* the pointer at this address has this strength */
+	CASTAWAY_RULE_KEPT_BY = 2, /* only this block keeps that one, no pointer to it does */
+};
+
 enum castaway_object_flag {
 	CASTAWAY_OBJECT_TRACKED = 1 << 0,   /* on the runtime collector's lists */
 	CASTAWAY_OBJECT_PERMANENT = 1 << 1, /* frozen: never a candidate, counts as external */
@@ -275,7 +282,7 @@ enum castaway_strength {
 	X(STATIC_TARGET, 22, "static-target", "a static or set-id child cannot be traced")               \
 	X(INEXACT, 23, "inexact", "objects with more references than counts; they are taken as held")    \
 	X(STACKS_VERIFIED, 24, "stacks-verified", "call stacks that were compared with libunwind's")     \
-	X(STACKS_DIFFER, 25, "stacks-differ", "call stacks of which libunwind says something else")     \
+	X(STACKS_DIFFER, 25, "stacks-differ", "call stacks of which libunwind says something else")      \
 	X(NOT_SCANNED, 26, "not-scanned", "the memory was not scanned: leaks cannot be told")
 
 enum castaway_limit {

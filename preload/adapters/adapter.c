@@ -15,7 +15,10 @@ static const struct adapter *const s_adapters[] = {ADAPTERS(X)};
 void adapter_start(void)
 {
 	FOR_EACH_ADAPTER(i)
-	s_adapters[i]->start();
+	{
+		if (s_adapters[i]->start != NULL)
+			s_adapters[i]->start();
+	}
 }
 
 void adapter_before_main(int argc, char **argv)
@@ -52,4 +55,25 @@ void adapter_on_sigaction(int signum)
 		if (s_adapters[i]->on_sigaction != NULL)
 			s_adapters[i]->on_sigaction(signum);
 	}
+}
+
+void adapter_before_stop(void)
+{
+	FOR_EACH_ADAPTER(i)
+	{
+		if (s_adapters[i]->before_stop != NULL)
+			s_adapters[i]->before_stop();
+	}
+}
+
+bool adapter_describe(struct snapshot_view *view)
+{
+	bool whole = true;
+
+	FOR_EACH_ADAPTER(i)
+	{
+		if (s_adapters[i]->describe != NULL)
+			whole = s_adapters[i]->describe(view) && whole;
+	}
+	return whole;
 }

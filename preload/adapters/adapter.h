@@ -8,8 +8,9 @@
 #define ADAPTER_H
 
 #include "../snapshot.h"
+#include "../snapshot_scan.h"
 
-/* Every member but `name` and `start` may be NULL. */
+/* Every member but `name` may be NULL. */
 struct adapter {
 	const char *name;
 	/* In the preload's constructor, before main; guard held. */
@@ -26,10 +27,18 @@ struct adapter {
 	/* The target calls sigaction(), before the real call; guard not held.  A
 	 * runtime that resets its handlers when it shuts down is caught here. */
 	void (*on_sigaction)(int signum);
+	/* A thread of the target is about to wait for a heap snapshot that it asked
+	 * for; guard held. */
+	void (*before_stop)(void);
+	/* In the snapshot child, when the heap's blocks are known: writes what the
+	 * adapter finds in them.  False when that is not complete. */
+	bool (*describe)(struct snapshot_view *view);
 };
 
 /* X(name) */
-#define ADAPTERS(X) X(cpython)
+#define ADAPTERS(X) \
+	X(gobject)  \
+	X(cpython)
 
 #define X(name) extern const struct adapter adapter_##name;
 ADAPTERS(X)
@@ -41,5 +50,7 @@ void adapter_before_main(int argc, char **argv);
 void adapter_at_exit(enum castaway_end_reason moment);
 void adapter_after_fork(void);
 void adapter_on_sigaction(int signum);
+void adapter_before_stop(void);
+bool adapter_describe(struct snapshot_view *view);
 
 #endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * GObject, between gobject*.c.  What its type system says is collected in a
+ * thread of the target (gobject_types.c); the rest runs in the snapshot child,
+ * on memory that nobody changes: instances (gobject_find.c), and which of the
+ * pointers that the scan finds own nothing (gobject_rules.c).
+ *
+ * Layouts are GLib's for 64-bit machines, the same since 2.32 at least.  Each
+ * use checks what it can: a block that does not fit is left alone.
+ */
+#ifndef GOBJECT_H
+#define GOBJECT_H
+
+#include "../snapshot_payload.h"
+#include "../snapshot_scan.h"
+
+#define GOBJECT_SIZE     24u
+#define GOBJECT_REFCOUNT 8u /* guint */
+#define GOBJECT_QDATA    16u
+#define GOBJECT_TYPES    32768u
+
+/* Keys of GObject's own data about an object.  X(name, quark) */
+#define GOBJECT_QUARKS(X)                             \
+	X(WEAK_REFERENCES, "GObject-weak-references") \
+	X(WEAK_NOTIFIES, "GObject-weak-notifies")     \
+	X(WEAK_LOCATIONS, "GObject-weak-locations")   \
+	X(CLOSURES, "GObject-closure-array")          \
+	X(TOGGLES, "GObject-toggle-references")
+
+enum gobject_quark {
+#define X(name, quark) GOBJECT_QUARK_##name,
+	GOBJECT_QUARKS(X)
+#undef X
+		GOBJECT_QUARK_COUNT
+};
+
+struct gobject_type {
+	uintptr_t class;
+	uint32_t size; /* of an instance, without its private data */
+	uint32_t name; /* string id */
+};
+
+struct gobject_types {
+	uint32_t count;
+	uint32_t quark[GOBJECT_QUARK_COUNT]; /* 0: nobody uses it */
+	uint32_t module;                     /* libgobject */
+	uintptr_t nullify;                   /* g_nullify_pointer */
+	struct gobject_type type[GOBJECT_TYPES];
+};
+
+/* In a thread of the target that holds none of GLib's locks. */
+void gobject_types_collect(void);
+/* NULL: there are none. */
+const struct gobject_types *gobject_types_get(void);
+
+/* ---- in the child --------------------------------------------------------------- */
+
+struct gobject_heap {
+	const struct gobject_types *types;
+	const struct scan_index *index;
+	const struct maps *maps;
+	const struct maps_entry *entry; /* of the last block that was looked at */
+	uint32_t *type;                 /* per block: 1 + its instance's, 0 = none */
+	uint32_t *offset;               /* per block: of the instance */
+	uint32_t *by_class;             /* hash: 1 + type */
+	bool *handler;                  /* per block: of a signal */
+	struct payload rules;
+};
+
+/* The block's bytes; NULL when they cannot be read or are fewer than `size`. */
+const uint8_t *gobject_block(struct gobject_heap *heap, uint32_t block, uint64_t size);
+/* The block of the instance at exactly this address, or SCAN_NONE. */
+uint32_t gobject_instance(const struct gobject_heap *heap, uint64_t address);
+
+/* Finds all instances and writes them; false when memory ran out. */
+bool gobject_find(struct gobject_heap *heap, struct snapshot_view *view);
+bool gobject_rules(struct gobject_heap *heap, uint32_t snapshot);
+
+static inline uint64_t gobject_word(const uint8_t *bytes)
+{
+	uint64_t word;
+
+	__builtin_memcpy(&word, bytes, sizeof(word));
+	return word;
+}
+
+static inline uint32_t gobject_half(const uint8_t *bytes)
+{
+	uint32_t half;
+
+	__builtin_memcpy(&half, bytes, sizeof(half));
+	return half;
+}
+
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Instances, told without a call: a block whose word at a multiple of 16 is a
+ * known class, with just the room for an instance of it behind that word (what
+ * lies before is its private data).  Runs in the snapshot child.
+ */
+#include <string.h>
+
+#include "../arena.h"
+#include "../maps.h"
+#include "castaway/codec.h"
+#include "gobject.h"
+
+#define CLASS_SLOTS    (2 * GOBJECT_TYPES) /* a power of 2 */
+#define OBJECT_BYTES   (12 * CODEC_VARINT_MAX)
+#define REFCOUNT_SANE  (1u << 24)
+#define INSTANCE_ALIGN 16u
+/* An instance cannot begin further in: GLib keeps private data below 64 KiB. */
+#define PRIVATE_MAX (64u << 10)
+
+const uint8_t *gobject_block(struct gobject_heap *heap, uint32_t number, uint64_t size)
+{
+	const struct scan_block *block;
+	uint64_t end;
+
+	if (number == SCAN_NONE)
+		return NULL;
+	block = &heap->index->blocks[number];
+	if (block->size < size)
+		return NULL;
+	end = block->address + block->size;
+	if (heap->entry == NULL || !heap->entry->readable || block->address < heap->entry->start ||
+	    end > heap->entry->end) {
+		heap->entry = maps_find(heap->maps, block->address);
+		if (!maps_readable(heap->maps, block->address, end))
+			return NULL;
+	}
+	return (const uint8_t *)(uintptr_t)block->address;
+}
+
+uint32_t gobject_instance(const struct gobject_heap *heap, uint64_t address)
+{
+	uint32_t block = scan_find(heap->index, address);
+
+	if (block == SCAN_NONE || heap->type[block] == 0 ||
+	    heap->index->blocks[block].address + heap->offset[block] != address)
+		return SCAN_NONE;
+	return block;
+}
+
+static size_t class_slot(uintptr_t class)
+{
+	return (size_t)((class >> 4) * UINT64_C(0x9E3779B97F4A7C15) >> 40) % CLASS_SLOTS;
+}
+
+static void index_classes(struct gobject_heap *heap)
+{
+	for (uint32_t i = 0; i < heap->types->count; i++) {
+		size_t slot = class_slot(heap->types->type[i].class);
+
+		while (heap->by_class[slot] != 0)
+			slot = (slot + 1) % CLASS_SLOTS;
+		heap->by_class[slot] = i + 1;
+	}
+}
+
+/* 1 + type, 0 when it is no class. */
+static uint32_t find_class(const struct gobject_heap *heap, uint64_t word)
+{
+	uint32_t type;
+
+	for (size_t slot = class_slot(word); (type = heap->by_class[slot]) != 0;
+	     slot = (slot + 1) % CLASS_SLOTS) {
+		if (heap->types->type[type - 1].class == word)
+			return type;
+	}
+	return 0;
+}
+
+static void look_at(struct gobject_heap *heap, uint32_t number)
+{
+	const uint64_t size = heap->index->blocks[number].size;
+	const uint8_t *bytes = gobject_block(heap, number, GOBJECT_SIZE);
+	uint64_t last = bytes == NULL ? 0 : size - GOBJECT_SIZE;
+
+	if (bytes == NULL)
+		return;
+	last = last < PRIVATE_MAX ? last : PRIVATE_MAX;
+	for (uint64_t offset = 0; offset <= last; offset += INSTANCE_ALIGN) {
+		uint64_t word = gobject_word(bytes + offset);
+		uint32_t type = word < PRIVATE_MAX ? 0 : find_class(heap, word);
+		uint32_t count;
+
+		if (type == 0 || offset + heap->types->type[type - 1].size != size)
+			continue;
+		count = gobject_half(bytes + offset + GOBJECT_REFCOUNT);
+		if (count == 0 || count >= REFCOUNT_SANE)
+			continue;
+		heap->type[number] = type;
+		heap->offset[number] = (uint32_t)offset;
+		return;
+	}
+}
+
+static void put_object(struct gobject_heap *heap, struct payload *payload, uint32_t number)
+{
+	const struct scan_block *block = &heap->index->blocks[number];
+	const struct gobject_type *type = &heap->types->type[heap->type[number] - 1];
+	const uint64_t address = block->address + heap->offset[number];
+	const uint8_t *bytes = (const uint8_t *)(uintptr_t)address;
+	uint8_t *out;
+
+	if (!payload_room(payload, OBJECT_BYTES))
+		return;
+	out = codec_put_svarint(payload->at, (int64_t)(address - payload->last_address));
+	payload->last_address = address;
+	out = codec_put_varint(out, CASTAWAY_RUNTIME_GOBJECT);
+	out = codec_put_varint(out, type->size);
+	out = codec_put_varint(out, heap->offset[number]);
+	out = codec_put_varint(out, type->name);
+	out = codec_put_svarint(out, gobject_half(bytes + GOBJECT_REFCOUNT));
+	/* Generation, flags, birth, stack, edges: the block and the scan tell. */
+	for (int i = 0; i < 5; i++)
+		out = codec_put_varint(out, 0);
+	payload->at = out;
+}
+
+static bool put_objects(struct gobject_heap *heap, struct snapshot_view *view)
+{
+	struct payload payload;
+	uint64_t count = 0;
+
+	if (!payload_begin(&payload, view->snapshot, CASTAWAY_CHUNK_OBJECTS))
+		return false;
+	for (uint32_t i = 0; i < heap->index->count; i++) {
+		if (heap->type[i] != 0) {
+			put_object(heap, &payload, i);
+			count++;
+		}
+	}
+	view->objects += count;
+	return payload_end(&payload);
+}
+
+bool gobject_find(struct gobject_heap *heap, struct snapshot_view *view)
+{
+	const size_t blocks = (size_t)heap->index->count + 1;
+
+	heap->type = arena_map(blocks * sizeof(*heap->type));
+	heap->offset = arena_map(blocks * sizeof(*heap->offset));
+	heap->by_class = arena_map(CLASS_SLOTS * sizeof(*heap->by_class));
+	if (heap->type == NULL || heap->offset == NULL || heap->by_class == NULL)
+		return false;
+	index_classes(heap);
+	for (uint32_t i = 0; i < heap->index->count; i++)
+		look_at(heap, i);
+	return put_objects(heap, view);
+}
