@@ -43,7 +43,8 @@ void report_json_stack(struct jsontext *json, const char *key, const struct repo
 	size_t count = 0;
 
 	if (stack != 0 && model->analysis->symbols != NULL)
-		count = symbols_stack(model->analysis->symbols, stack, model->options->max_frames, &frames);
+		count = symbols_program_stack(model->analysis->symbols, stack, model->options->max_frames,
+					      &frames);
 	jsontext_array(json, key, JSONTEXT_LINES);
 	for (size_t i = 0; i < count; i++)
 		write_frame(json, &frames[i]);

@@ -178,8 +178,8 @@ bool report_model_limit(const struct report_model *model, size_t index, struct r
 		symbols_statistics(model->analysis->symbols, &names);
 	if (names.missing > 0 && index-- == 0) {
 		*ret = (struct report_limit){
-			"no-symbols", "modules of which no file with the right build id was found here", NULL,
-			names.missing};
+			"no-symbols", "modules of which no file with the right build id was found here",
+			names.first_missing, names.missing};
 		return true;
 	}
 	if (names.unverified > 0 && index == 0) {

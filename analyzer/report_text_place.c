@@ -37,22 +37,10 @@ static const char *base_name(const char *path)
 	return slash != NULL ? slash + 1 : path;
 }
 
-static bool is_castaway(const struct symbols_frame *frame)
-{
-	const char *module = base_name(frame->module);
-
-	if (module != NULL && strncmp(module, "libcastaway", 11) == 0)
-		return true;
-	/* The annotation header is compiled into the program itself. */
-	return frame->function != NULL && strncmp(frame->function, "castaway_", 9) == 0;
-}
-
 static bool is_machinery(const struct symbols_frame *frame)
 {
 	const char *module = base_name(frame->module);
 
-	if (is_castaway(frame))
-		return true;
 	for (size_t i = 0; module != NULL && i < sizeof(machinery) / sizeof(machinery[0]); i++)
 		if (strncmp(module, machinery[i], strlen(machinery[i])) == 0)
 			return true;
@@ -106,9 +94,6 @@ static size_t pick_frame(const struct symbols_frame *frames, size_t count)
 	for (size_t i = 0; i < count; i++)
 		if (!is_machinery(&frames[i]) && !is_starter(&frames[i]) && frames[i].function != NULL)
 			return i;
-	for (size_t i = 0; i < count; i++)
-		if (!is_castaway(&frames[i]))
-			return i;
 	return 0;
 }
 
@@ -119,7 +104,7 @@ char *report_text_place(const struct report_text *report, uint32_t stack)
 	char *text = NULL;
 
 	if (stack != 0 && report->model.analysis->symbols != NULL)
-		count = symbols_stack(report->model.analysis->symbols, stack, 64, &frames);
+		count = symbols_program_stack(report->model.analysis->symbols, stack, 64, &frames);
 	if (count > 0)
 		text = describe(&frames[pick_frame(frames, count)]);
 	free(frames);
@@ -133,12 +118,10 @@ void report_text_stack(struct report_text *report, unsigned indent, uint32_t sta
 	size_t count = 0, shown = 0, at = 0;
 
 	if (stack != 0 && report->model.analysis->symbols != NULL)
-		count = symbols_stack(report->model.analysis->symbols, stack, 0, &frames);
+		count = symbols_program_stack(report->model.analysis->symbols, stack, 0, &frames);
 	for (; at < count && (max == 0 || shown < max); at++) {
 		char *text;
 
-		if (is_castaway(&frames[at]))
-			continue;
 		if (is_starter(&frames[at]))
 			break;
 		text = describe(&frames[at]);

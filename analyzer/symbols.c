@@ -102,10 +102,13 @@ void symbols_statistics(const struct symbols *symbols, struct symbols_statistics
 	*ret = (struct symbols_statistics){0};
 	for (uint32_t i = 0; !symbols->off && i < symbols->trace->module_count; i++) {
 		const struct module_state *state = &symbols->modules[i];
+		const struct trace_module *module = &symbols->trace->modules[i];
 
-		if (!state->opened)
+		/* The kernel's own ([vdso]) has no file anywhere. */
+		if (!state->opened || (module->path != NULL && module->path[0] == '['))
 			continue;
-		ret->missing += state->elf.table.elf == NULL && state->elf.debug.elf == NULL;
+		if (state->elf.table.elf == NULL && state->elf.debug.elf == NULL && ret->missing++ == 0)
+			ret->first_missing = module->path;
 		ret->unverified += state->elf.unverified;
 	}
 }
@@ -360,7 +363,19 @@ size_t symbols_node(struct symbols *symbols, uint32_t node, const struct symbols
 	return (*slot)->count;
 }
 
-size_t symbols_stack(struct symbols *symbols, uint32_t node, size_t max, struct symbols_frame **ret)
+bool symbols_is_castaway(const struct symbols_frame *frame)
+{
+	const char *slash = frame->module != NULL ? strrchr(frame->module, '/') : NULL;
+	const char *module = slash != NULL ? slash + 1 : frame->module;
+
+	if (module != NULL && strncmp(module, "libcastaway", 11) == 0)
+		return true;
+	/* The annotation header is compiled into the program itself. */
+	return frame->function != NULL && strncmp(frame->function, "castaway_", 9) == 0;
+}
+
+static size_t collect(struct symbols *symbols, uint32_t node, size_t max, bool all,
+		      struct symbols_frame **ret)
 {
 	struct symbols_frame *frames = NULL;
 	size_t count = 0, capacity = 0;
@@ -372,6 +387,8 @@ size_t symbols_stack(struct symbols *symbols, uint32_t node, size_t max, struct 
 		uint32_t parent = symbols->trace->frames[node].parent;
 
 		for (size_t i = 0; i < n && (max == 0 || count < max); i++) {
+			if (!all && symbols_is_castaway(&found[i]))
+				continue;
 			if (count == capacity) {
 				struct symbols_frame *grown;
 
@@ -390,4 +407,14 @@ size_t symbols_stack(struct symbols *symbols, uint32_t node, size_t max, struct 
 done:
 	*ret = frames;
 	return count;
+}
+
+size_t symbols_stack(struct symbols *symbols, uint32_t node, size_t max, struct symbols_frame **ret)
+{
+	return collect(symbols, node, max, true, ret);
+}
+
+size_t symbols_program_stack(struct symbols *symbols, uint32_t node, size_t max, struct symbols_frame **ret)
+{
+	return collect(symbols, node, max, false, ret);
 }

@@ -43,10 +43,16 @@ size_t symbols_node(struct symbols *symbols, uint32_t node, const struct symbols
  * (0 = no limit).  *ret is malloc'ed, its strings are not; returns the number. */
 size_t symbols_stack(struct symbols *symbols, uint32_t node, size_t max, struct symbols_frame **ret);
 
+/* The same without castaway's own frames: its library's, and those of the
+ * annotation header, which is compiled into the program. */
+size_t symbols_program_stack(struct symbols *symbols, uint32_t node, size_t max, struct symbols_frame **ret);
+bool symbols_is_castaway(const struct symbols_frame *frame);
+
 /* How far the modules that were asked about could be trusted. */
 struct symbols_statistics {
-	uint64_t missing;    /* no file with the right build id was found */
-	uint64_t unverified; /* has no build id: the file at its path was taken */
+	uint64_t missing;          /* no file with the right build id was found */
+	const char *first_missing; /* path of one of them */
+	uint64_t unverified;       /* has no build id: the file at its path was taken */
 };
 void symbols_statistics(const struct symbols *symbols, struct symbols_statistics *ret);
 

@@ -124,7 +124,7 @@ static void print_stack(struct judge *judge, const struct analysis *analysis, co
 
 	if (judge->silent || !subject->stack)
 		return;
-	count = symbols_stack(analysis->symbols, subject->stack, SHOWN_FRAMES, &frames);
+	count = symbols_program_stack(analysis->symbols, subject->stack, SHOWN_FRAMES, &frames);
 	for (size_t i = 0; i < count; i++) {
 		textout_put(&out, i ? "    by " : "    at ");
 		text_frame(&out, &frames[i]);

@@ -66,7 +66,7 @@ static bool add_type(struct subject *subject, const struct analysis *analysis, u
 static bool add_stack(struct subject *subject, const struct analysis *analysis, uint32_t stack)
 {
 	struct symbols_frame *frames = NULL;
-	size_t count = stack ? symbols_stack(analysis->symbols, stack, MAX_FRAMES, &frames) : 0;
+	size_t count = stack ? symbols_program_stack(analysis->symbols, stack, MAX_FRAMES, &frames) : 0;
 	bool done = true;
 
 	for (size_t i = 0; i < count && done; i++) {

@@ -42,7 +42,8 @@ def stranded_shape(shape):
         equal(found["verdict"], "stranded", "verdict")
         equal(member_types(found), types, "members")
         equal(found["count"], count, "structures alike")
-        equal(found["entrained"], {"objects": entrained * count, "bytes": entrained * count * SIZE}, "entrained")
+        equal(found["entrained"], {"objects": entrained * count, "bytes": entrained * count * SIZE, "blocks": 0},
+              "entrained")
         equal(found["objects"], (len(types) + entrained) * count, "objects")
         equal(found["bytes"], found["objects"] * SIZE, "bytes")
         evidence = found["evidence"]
@@ -138,6 +139,10 @@ def stacks(directory):
     equal(os.path.basename(frame["file"]), "shapes.c", "file")
     assert frame["line"] > 0 and frame["module"].endswith("shapes"), frame
     equal(frame["language"], "c", "language")
+    for stack in ([one["allocated_at"] for one in found["members"]] + [edge["acquired_at"] for edge in found["edges"]]
+                  + [found["stranded_at"]["stack"]]):
+        own = [f for f in stack if "libcastaway" in (f["module"] or "") or (f["function"] or "").startswith("castaway_")]
+        equal(own, [], "frames of castaway itself")
     assert found["stranded_at"]["thread"] == found["members"][0]["thread"], "one thread did it all"
 
 
