@@ -122,12 +122,15 @@ enum error_code findings_group(struct analysis *analysis, struct error *error)
 
 /* ---- leaks -------------------------------------------------------------------------- */
 
-static int compare_by_fingerprint(const void *x, const void *y)
+/* A fingerprint names functions only: two leaks of one function share it. */
+static int compare_by_place(const void *x, const void *y)
 {
 	const struct leak *a = x, *b = y;
 	int order = compare_numbers(a->fingerprint, b->fingerprint);
 
-	return order ? order : compare_numbers(a->verdict, b->verdict);
+	if (!order)
+		order = compare_numbers(a->verdict, b->verdict);
+	return order ? order : compare_numbers(a->stack, b->stack);
 }
 
 static int compare_leaks(const void *x, const void *y)
@@ -135,18 +138,18 @@ static int compare_leaks(const void *x, const void *y)
 	const struct leak *a = x, *b = y;
 	int order = compare_numbers(b->bytes, a->bytes);
 
-	return order ? order : compare_by_fingerprint(x, y);
+	return order ? order : compare_by_place(x, y);
 }
 
-/* One row per source first; rows of one fingerprint are then added up. */
+/* One row per source first; rows of one stack are then added up. */
 static void merge_leaks(struct analysis *analysis)
 {
 	struct leak *leak = analysis->leaks;
 	size_t kept = 0;
 
-	qsort(leak, analysis->leak_count, sizeof(*leak), compare_by_fingerprint);
+	qsort(leak, analysis->leak_count, sizeof(*leak), compare_by_place);
 	for (size_t i = 0; i < analysis->leak_count; i++) {
-		if (kept && compare_by_fingerprint(&leak[kept - 1], &leak[i]) == 0) {
+		if (kept && compare_by_place(&leak[kept - 1], &leak[i]) == 0) {
 			leak[kept - 1].count += leak[i].count;
 			leak[kept - 1].blocks += leak[i].blocks;
 			leak[kept - 1].bytes += leak[i].bytes;

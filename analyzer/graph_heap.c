@@ -224,13 +224,18 @@ static void find_nodes(struct graph_heap *heap)
 	}
 }
 
-/* Bytes of the block before its object, as far as they are the collector's own:
- * the links of its lists, which hold nothing. */
-static uint64_t header_of(const struct graph_heap *heap, uint32_t block)
+/* CPython's collector keeps the links of its lists in the two words before an
+ * object.  They hold nothing; what may lie before them does. */
+#define LINK_BYTES 16u
+
+/* Whether the bytes at this offset of a block are such links. */
+static bool is_link(const struct graph_heap *heap, uint32_t block, uint64_t offset)
 {
 	const struct graph_node *node = &graph_builder_graph(heap->builder)->node[heap->node[block]];
+	uint64_t before = node->address - heap->address[block];
 
-	return node->runtime == CASTAWAY_RUNTIME_CPYTHON ? node->address - heap->address[block] : 0;
+	return node->runtime == CASTAWAY_RUNTIME_CPYTHON && before >= LINK_BYTES && offset < before &&
+	       offset >= before - LINK_BYTES;
 }
 
 static void stamp_exact(struct graph_heap *heap, uint32_t node)
@@ -269,8 +274,8 @@ static void add_pointer(struct graph_heap *heap, uint32_t from, const struct sna
 	uint8_t flags = CASTAWAY_UNKNOWN | CASTAWAY_EDGE_SCANNED;
 
 	/* A block that points into itself is no cycle. */
-	if (to == node || pointer->offset < header_of(heap, from) ||
-	    pointer->interior < header_of(heap, pointer->to) || is_explained(heap, node, to))
+	if (to == node || is_link(heap, from, pointer->offset) ||
+	    is_link(heap, pointer->to, pointer->interior) || is_explained(heap, node, to))
 		return;
 	if (pointer->offset >= before)
 		flags |= CASTAWAY_EDGE_OFFSET;
@@ -306,7 +311,7 @@ static enum error_code add_roots(struct graph_heap *heap)
 	for (size_t i = 0; i < heap->root_count; i++) {
 		const struct snapshot_root_record *root = &heap->root[i];
 
-		if (root->interior < header_of(heap, root->to))
+		if (is_link(heap, root->to, root->interior))
 			continue;
 		roots[kept++] = (struct graph_root){.address = root->address,
 						    .where = root->where,

@@ -185,18 +185,23 @@ static void write_break(struct report_text *report, const struct break_advice *a
 
 static void write_evidence(struct report_text *report, const struct evidence *evidence)
 {
-	const char *via = evidence->reachable_via;
+	const char *via = evidence->reachable_via, *edges = evidence->edges;
 	char *reach = NULL;
 
+	if (edges != NULL && strcmp(edges, "scanned") == 0 && evidence->refcounts == 0) {
+		paragraph(report, "Evidence: ",
+			  report_text_format("no pointer leads here from anything that the program holds"));
+		return;
+	}
 	if (via != NULL && strcmp(via, "none") != 0)
 		reach = report_text_format("; still pointed to, but only through a %s reference", via);
 	paragraph(report, "Evidence: ",
-		  report_text_format(
-			  "%" PRId64 " %s: %" PRId64 " explained from inside, %" PRId64
-			  " from outside, %" PRId64 " unexplained; %s edges%s",
-			  evidence->refcounts, evidence->refcounts == 1 ? "count" : "counts",
-			  evidence->explained_inside, evidence->explained_outside, evidence->unexplained,
-			  evidence->edges != NULL ? evidence->edges : "unknown", reach != NULL ? reach : ""));
+		  report_text_format("%" PRId64 " %s: %" PRId64 " explained from inside, %" PRId64
+				     " from outside, %" PRId64 " unexplained; %s edges%s",
+				     evidence->refcounts, evidence->refcounts == 1 ? "count" : "counts",
+				     evidence->explained_inside, evidence->explained_outside,
+				     evidence->unexplained, edges != NULL ? edges : "unknown",
+				     reach != NULL ? reach : ""));
 	free(reach);
 }
 

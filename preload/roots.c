@@ -202,9 +202,24 @@ static void classify(struct walk *walk, const struct maps_entry *entry)
 		walk->kind = CASTAWAY_ROOT_MODULE;
 }
 
+/* The part of a module's data that the loader protects when it has relocated it:
+ * its own tables are there, and pointers that constructors left. */
+static bool is_relro(const struct walk *walk, const struct maps_entry *entry)
+{
+	const struct maps_entry *next = entry + 1;
+	uintptr_t bias;
+	uint32_t module;
+
+	if (entry->kind != MAPS_FILE || next == walk->maps->entries + walk->maps->count ||
+	    next->start != entry->end || !next->writable)
+		return false;
+	module = modules_find(entry->start, &bias);
+	return module != 0 && modules_find(next->start, &bias) == module;
+}
+
 static void scan_entry(struct walk *walk, const struct maps_entry *entry)
 {
-	if (!entry->readable || !entry->writable || entry->kind == MAPS_SPECIAL)
+	if (!entry->readable || entry->kind == MAPS_SPECIAL || (!entry->writable && !is_relro(walk, entry)))
 		return;
 	classify(walk, entry);
 	walk->is_libc = walk->kind == CASTAWAY_ROOT_MODULE && roots_is_libc(entry->start, entry->end);

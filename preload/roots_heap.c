@@ -5,9 +5,10 @@
  * Mappings do not tell a heap from other memory (neighbouring ones merge), the
  * chunk headers of glibc do: in the word before a block, bit 2 marks an arena
  * of its own, which begins at a multiple of 64 MiB, bit 1 a mapping of its own.
- * Of an allocator that is not glibc's the pages that hold live blocks are left
+ * Of an allocator that is not glibc's, or of a runtime's own, the pages that hold live blocks are left
  * out: they are looked at as blocks.
  */
+#include "castaway/format.h"
 #include "resolve.h"
 #include "roots_internal.h"
 
@@ -79,7 +80,7 @@ void roots_exclude_heap(const struct scan_index *index, const struct maps *maps,
 		if (entry == NULL || block->address < entry->start || !entry->readable ||
 		    entry->kind == MAPS_HEAP)
 			continue;
-		if (resolve_malloc_is_libc())
+		if (resolve_malloc_is_libc() && block->runtime == CASTAWAY_RUNTIME_NONE)
 			exclude_block(block, entry, excluded);
 		else
 			exclude_pages(block, excluded);

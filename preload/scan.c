@@ -67,7 +67,7 @@ static bool mark(struct scan_index *index, uint64_t address, uint64_t size)
 	return true;
 }
 
-bool scan_index_add(struct scan_index *index, uint64_t address, uint64_t size)
+bool scan_index_add(struct scan_index *index, uint64_t address, uint64_t size, uint8_t runtime)
 {
 	const struct scan_block *former = index->count ? &index->blocks[index->count - 1] : NULL;
 
@@ -81,7 +81,8 @@ bool scan_index_add(struct scan_index *index, uint64_t address, uint64_t size)
 		index->failed = true;
 		return false;
 	}
-	index->blocks[index->count++] = (struct scan_block){address, size};
+	index->blocks[index->count++] =
+		(struct scan_block){.address = address, .size = size, .runtime = runtime};
 	return true;
 }
 

@@ -18,7 +18,9 @@
 #define SCAN_NONE UINT32_MAX
 
 struct scan_block {
-	uint64_t address, size;
+	uint64_t address;
+	uint64_t size : 56;
+	uint64_t runtime : 8; /* whose allocator made it */
 };
 
 struct scan_word; /* scan.c */
@@ -41,7 +43,7 @@ typedef void (*scan_sink)(void *arg, const struct scan_hit *hit);
 /* Blocks come in the order of their addresses; one that overlaps the former is
  * left out (false), as is any block past the first failure. */
 bool scan_index_begin(struct scan_index *index, uint32_t expected);
-bool scan_index_add(struct scan_index *index, uint64_t address, uint64_t size);
+bool scan_index_add(struct scan_index *index, uint64_t address, uint64_t size, uint8_t runtime);
 
 /* Number of the block that holds `address`, or SCAN_NONE. */
 uint32_t scan_find(const struct scan_index *index, uintptr_t address);

@@ -44,7 +44,7 @@ static bool put_block(const struct shadow_block *block, void *arg)
 
 	if (!payload_room(payload, BLOCK_BYTES))
 		return false;
-	if (!scan_index_add(&blocks->index, block->address, block->size))
+	if (!scan_index_add(&blocks->index, block->address, block->size, block->runtime))
 		return !blocks->index.failed;
 	out = codec_put_svarint(payload->at, (int64_t)(block->address - payload->last_address));
 	payload->last_address = block->address;
