@@ -68,6 +68,9 @@ struct replay_generations {
 	size_t count;
 	uint64_t first; /* number of passes[0]: a fork child counts on from its parent */
 	uint64_t threshold[3];
+	/* Objects: births less deaths since the last pass, and younger passes since
+	 * one of the older generations.  Below 0 while a birth is yet to come. */
+	int64_t counter[3];
 	bool enabled;
 	/* For replay_generation_of: which passes reached beyond generation 0, and
 	 * how many before each were full ones. */

@@ -34,6 +34,7 @@ enum error_code replay_add_object(struct replay *replay, uint64_t address, struc
 void replay_end_object(struct replay *replay, struct object_record *record)
 {
 	links_free(record);
+	passes_count_object(replay, false);
 	object_pages_remove(&replay->pages, &record->place);
 	address_table_remove(&replay->objects, record->object.address);
 }
@@ -100,6 +101,7 @@ enum error_code replay_unpark_objects(struct replay *replay, struct last_free *p
 			record->buckets = saved->buckets;
 			record->bucket_mask = saved->bucket_mask;
 			record->inherited_frozen = saved->inherited_frozen;
+			passes_count_object(replay, true);
 		}
 		parked->object_count--;
 	}
@@ -159,6 +161,7 @@ static enum error_code on_object(struct replay *replay, const struct event *even
 		code = replay_add_object(replay, address, &record);
 	if (code != ERROR_NONE)
 		return code;
+	passes_count_object(replay, true);
 	record->object.size = event->field[1];
 	record->object.count = 1;
 	record->object.type = type;

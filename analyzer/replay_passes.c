@@ -76,6 +76,30 @@ static enum error_code put_pass(struct replay_generations *g, size_t at, const s
 	return ERROR_NONE;
 }
 
+void passes_count_object(struct replay *replay, bool born)
+{
+	int64_t *counter = &replay->generations[CASTAWAY_DOMAIN_OBJECTS].counter[0];
+
+	if (born)
+		++*counter;
+	else if (*counter > 0)
+		--*counter;
+}
+
+/* A birth that starts a pass is recorded behind it, and is not counted again. */
+static void reset_counters(struct replay_generations *g, unsigned generation)
+{
+	bool by_birth = g->enabled && g->threshold[0] && g->counter[0] >= 0 &&
+			(uint64_t)g->counter[0] >= g->threshold[0];
+
+	for (unsigned i = 0; i <= generation; i++)
+		g->counter[i] = 0;
+	if (generation < 2)
+		g->counter[generation + 1]++;
+	if (by_birth)
+		g->counter[0] = -1;
+}
+
 enum error_code passes_add(struct replay *replay, const struct event *event)
 {
 	uint64_t domain = event->field[0], number = event->field[1], generation = event->field[2];
@@ -100,6 +124,7 @@ enum error_code passes_add(struct replay *replay, const struct event *event)
 		return ERROR_NONE;
 	}
 	replay->passes_changed = true;
+	reset_counters(g, (unsigned)generation);
 	return put_pass(g, (size_t)(number - g->first), &pass);
 }
 
@@ -196,6 +221,8 @@ void passes_control(struct replay *replay, const struct event *event)
 			memcpy(g->threshold, &event->field[1], sizeof(g->threshold));
 	}
 	if (control == CASTAWAY_GC_FREEZE) {
+		memset(replay->generations[CASTAWAY_DOMAIN_OBJECTS].counter, 0,
+		       sizeof(replay->generations[CASTAWAY_DOMAIN_OBJECTS].counter));
 		replay->frozen_until = event->index + 1;
 	} else if (control == CASTAWAY_GC_UNFREEZE) {
 		if (replay->frozen_until > replay->thawed_until)

@@ -113,6 +113,8 @@ void links_free(struct object_record *owner);
 void passes_init(struct replay *replay);
 void passes_free(struct replay *replay);
 enum error_code passes_add(struct replay *replay, const struct event *event);
+/* A birth or death of an annotated object. */
+void passes_count_object(struct replay *replay, bool born);
 void passes_start_at(struct replay_generations *g, uint64_t number);
 uint32_t passes_now(const struct replay *replay, enum castaway_domain domain);
 enum error_code passes_finish(struct replay *replay); /* prepares replay_generation_of */

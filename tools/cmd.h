@@ -14,6 +14,7 @@
 	X(analyze, "report what a trace shows")                                     \
 	X(check, "for CI: fail when a trace shows something that is not known yet") \
 	X(baseline, "write down the findings that are known, for check --baseline") \
+	X(gc, "ask a trace what Python's gc module is asked")                       \
 	X(info, "print a trace's header, totals and limits")                        \
 	X(dump, "print a trace's events as text or JSON lines")                     \
 	X(snapshot, "take a snapshot of a process that is being recorded")

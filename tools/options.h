@@ -63,6 +63,11 @@ extern struct options_shared g_options;
 extern const struct option_row options_output_rows[];   /* --quiet, --color */
 extern const struct option_row options_analysis_rows[]; /* what to analyze, and how */
 
+/* For rows of other tables: --snapshot without `all`, and --runtime. */
+bool options_parse_moment(const struct option_row *row, const char *argument);
+bool options_parse_runtime(const struct option_row *row, const char *argument);
+extern const char options_runtime_help[];
+
 /* After options_parse: completes g_options.analysis from what was given. */
 void options_finish(void);
 

@@ -51,13 +51,12 @@ static bool parse_survived(const struct option_row *row, const char *argument)
 	return true;
 }
 
-static bool parse_snapshot(const struct option_row *row, const char *argument)
+bool options_parse_moment(const struct option_row *row, const char *argument)
 {
 	uint64_t number = 0;
 
-	g_options.all_snapshots = !strcmp(argument, "all");
 	g_options.analysis.snapshot = ANALYSIS_SNAPSHOT_LAST;
-	if (g_options.all_snapshots || !strcmp(argument, "last"))
+	if (!strcmp(argument, "last"))
 		return true;
 	if (!option_parse_number(argument, &number) || number > INT_MAX)
 		return false;
@@ -65,7 +64,13 @@ static bool parse_snapshot(const struct option_row *row, const char *argument)
 	return true;
 }
 
-static bool parse_runtime(const struct option_row *row, const char *argument)
+static bool parse_snapshot(const struct option_row *row, const char *argument)
+{
+	g_options.all_snapshots = !strcmp(argument, "all");
+	return options_parse_moment(row, g_options.all_snapshots ? "last" : argument);
+}
+
+bool options_parse_runtime(const struct option_row *row, const char *argument)
 {
 	static const struct {
 		const char *name;
@@ -92,7 +97,7 @@ static bool parse_members(const struct option_row *row, const char *argument)
 }
 
 #define X(name, constant, number) name " "
-static const char g_runtime_help[] =
+const char options_runtime_help[] =
 	"only objects of this runtime: " CASTAWAY_RUNTIMES(X) "(may be repeated)";
 #undef X
 
@@ -116,7 +121,7 @@ const struct option_row options_analysis_rows[] = {
 	 "only structures with a member whose type, or runtime:type, matches (may be repeated)"},
 	{"ignore", 0, "GLOB", option_list, &g_options.ignore,
 	 "not the structures with a member whose type, or runtime:type, matches (may be repeated)"},
-	{"runtime", 0, "NAME", parse_runtime, NULL, g_runtime_help},
+	{"runtime", 0, "NAME", options_parse_runtime, NULL, options_runtime_help},
 	{"members", 0, "one|all", parse_members, NULL,
 	 "list one structure of each kind (default), or all of them with every address"},
 	{"debug-dir", 0, "DIR", option_list, &g_options.debug_dirs,
