@@ -4,6 +4,7 @@
  * as CMD does.
  */
 #include <stdlib.h>
+#include <time.h>
 
 #include "cmd.h"
 #include "message.h"
@@ -37,20 +38,32 @@ static const struct option_set g_set = {
 	.stop_at_operand = true,
 };
 
-static void report_trace(const char *path, const char *program)
+static uint64_t now(void)
 {
-	if (!path)
+	struct timespec time;
+
+	clock_gettime(CLOCK_REALTIME, &time);
+	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+static void report_traces(const struct recording_files *files, const char *program)
+{
+	if (!files->count)
 		message_note("%s: warning: the program wrote no trace", program);
-	else if (!target_wait_trace(path, PATIENCE_SECONDS))
-		message_note("%s: warning: still being written", path);
-	else
-		message_note("the trace is in %s", path);
+	for (size_t i = 0; i < files->count; i++) {
+		if (!target_wait_trace(files->file[i].path, PATIENCE_SECONDS))
+			message_note("%s: warning: still being written", files->file[i].path);
+		else
+			message_note("the trace is in %s", files->file[i].path);
+	}
 }
 
 int cmd_record(int argc, char **argv)
 {
 	struct target target = {0};
-	char *pattern, *path;
+	struct recording_files files;
+	const uint64_t since = now();
+	char *pattern;
 	int status, first = options_parse(&g_set, argc, argv, &status);
 
 	if (first < 0)
@@ -64,9 +77,9 @@ int cmd_record(int argc, char **argv)
 	target.output = pattern;
 	target.settings = settings_text();
 	if (target_run(&target)) {
-		path = recording_find(pattern, target.pid);
-		report_trace(path, argv[first]);
-		free(path);
+		recording_find(pattern, target.pid, since, &files);
+		report_traces(&files, argv[first]);
+		recording_free(&files);
 	}
 	free(pattern);
 	return target.status;

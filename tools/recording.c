@@ -2,7 +2,9 @@
  *
  * The same expansion as in the preload: %p is the pid, %e the program's name.
  */
+#include <castaway/format.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,16 +130,76 @@ char *recording_path(const char *pattern, pid_t pid, const char *program)
 	return expand(pattern, pid, program);
 }
 
-char *recording_find(const char *pattern, pid_t pid)
+/* The file's header when this is a trace of `pid` that began at `since`
+ * (CLOCK_REALTIME, nanoseconds) or later. */
+static bool is_wanted(const char *path, pid_t pid, uint64_t since, struct castaway_file_header *header)
 {
-	char *wanted = expand(pattern, pid, NULL);
-	char *path = NULL;
-	glob_t found;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	bool whole = fd >= 0 && read(fd, header, sizeof(*header)) == sizeof(*header);
 
-	if (wanted && !glob(wanted, 0, NULL, &found)) {
-		path = strdup(found.gl_pathv[0]);
-		globfree(&found);
+	if (fd >= 0)
+		close(fd);
+	return whole && !memcmp(header->magic, CASTAWAY_FORMAT_MAGIC, sizeof(header->magic)) &&
+	       header->pid == (uint32_t)pid && header->start_realtime_ns >= since;
+}
+
+static int compare_starts(const void *a, const void *b)
+{
+	const struct recording_file *left = a, *right = b;
+
+	return (left->start > right->start) - (left->start < right->start);
+}
+
+static bool add_found(struct recording_files *files, const char *path, uint64_t start)
+{
+	struct recording_file *grown = reallocarray(files->file, files->count + 1, sizeof(*grown));
+
+	if (!grown)
+		return false;
+	files->file = grown;
+	grown[files->count].start = start;
+	grown[files->count].path = strdup(path);
+	if (!grown[files->count].path)
+		return false;
+	files->count++;
+	return true;
+}
+
+/* A name that was taken got a suffix. */
+static char *with_suffix(const char *pattern)
+{
+	char *path = NULL;
+
+	return asprintf(&path, "%s.*", pattern) < 0 ? NULL : path;
+}
+
+void recording_find(const char *pattern, pid_t pid, uint64_t since, struct recording_files *ret)
+{
+	char *name = expand(pattern, pid, NULL);
+	char *longer = name ? with_suffix(name) : NULL;
+	glob_t found = {0};
+	bool some = longer && !glob(name, 0, NULL, &found);
+
+	some = longer && (!glob(longer, some ? GLOB_APPEND : 0, NULL, &found) || some);
+	*ret = (struct recording_files){0};
+	for (size_t i = 0; some && i < found.gl_pathc; i++) {
+		struct castaway_file_header header;
+
+		if (is_wanted(found.gl_pathv[i], pid, since, &header) &&
+		    !add_found(ret, found.gl_pathv[i], header.start_realtime_ns))
+			break;
 	}
-	free(wanted);
-	return path;
+	if (ret->count)
+		qsort(ret->file, ret->count, sizeof(*ret->file), compare_starts);
+	if (some)
+		globfree(&found);
+	free(longer);
+	free(name);
+}
+
+void recording_free(struct recording_files *files)
+{
+	for (size_t i = 0; i < files->count; i++)
+		free(files->file[i].path);
+	free(files->file);
 }

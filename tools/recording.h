@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* The pattern for `output` (as -o gives it; NULL: PROGRAM.PID.castaway here),
@@ -24,8 +25,20 @@ char *recording_escape(const char *path);
 /* The trace file of process `pid`: %p, %e and %% expanded; the caller frees. */
 char *recording_path(const char *pattern, pid_t pid, const char *program);
 
-/* The same, for a file that exists whatever its program is called: /proc tells
- * the target what %e is (python3 runs python3.11).  NULL = there is none. */
-char *recording_find(const char *pattern, pid_t pid);
+struct recording_file {
+	uint64_t start; /* CLOCK_REALTIME, nanoseconds */
+	char *path;
+};
+struct recording_files {
+	struct recording_file *file; /* the earliest first */
+	size_t count;
+};
+
+/* The traces of process `pid` that began at `since` or later.  Neither their
+ * program's name is known here (python3 runs python3.11), nor whether another
+ * file had the name that was wanted; and a process that executes another
+ * program leaves a trace of each.  So the headers decide. */
+void recording_find(const char *pattern, pid_t pid, uint64_t since, struct recording_files *ret);
+void recording_free(struct recording_files *files);
 
 #endif

@@ -46,6 +46,25 @@ def default_name(directory):
 
 
 @case
+def told_traces(directory):
+    """record waits for and names the traces of its program, whatever they are called, and no others"""
+    shapes = tracee("shapes")
+    script = '"$0" pair; exec "$0" pair'
+    for output in ("%e.castaway", "%e.%p.castaway", "x.castaway"):
+        work = os.path.join(directory, output.replace("%", ""))
+        os.mkdir(work)
+        put(work, "shapes.castaway", "somebody else's")
+        result = castaway("record", "-o", os.path.join(work, output), "--", "sh", "-c", script, shapes)
+        equal(result.status, 0, str(result))
+        told = re.findall(rb"the trace is in (.*)", result.err)
+        # Of the shell, and of what it executed itself into, but not of its child.
+        equal(len(told), 2, output + "\n" + str(result))
+        equal([report(path.decode())["trace"]["pid"] for path in told],
+              [report(told[0].decode())["trace"]["pid"]] * 2, output)
+        equal([castaway("check", "-q", path.decode()).status for path in told], [0, FOUND], output)
+
+
+@case
 def existing_trace(directory):
     """a trace that exists is an error, and --force replaces it; neither touches anything else"""
     path = put(directory, "t.castaway", "precious")
