@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "graph_rules.h"
 #include "snapshot_reader.h"
 
 struct graph_heap {
@@ -24,6 +25,7 @@ struct graph_heap {
 	uint32_t count, capacity;
 	struct snapshot_root_record *root;
 	size_t root_count, root_capacity;
+	struct graph_rules rules;
 	uint64_t pointer_count;
 	bool disordered;
 	/* Exact edges of the node at hand that no pointer was found for yet. */
@@ -99,6 +101,20 @@ static bool keep_root(void *arg, const struct snapshot_root_record *root)
 	return true;
 }
 
+/* Each block that another keeps is one more edge of that one. */
+static enum error_code read_rules(struct graph_heap *heap)
+{
+	enum error_code code = graph_rules_read(heap->trace, heap->snapshot, heap->address, heap->count,
+						&heap->rules, heap->error);
+
+	for (size_t i = 0; i < heap->rules.kept_count; i++) {
+		uint32_t *edges = &heap->node[heap->rules.kept[i].owner_block];
+
+		*edges += *edges < UINT32_MAX;
+	}
+	return code;
+}
+
 static bool is_whole(const struct graph_heap *heap)
 {
 	const struct trace_snapshot *snapshot = heap->snapshot;
@@ -126,6 +142,8 @@ static enum error_code read_all(struct graph_heap *heap, bool *whole)
 	if (!code)
 		code = snapshot_read_roots(heap->trace, heap->snapshot, heap->count, keep_root, heap, &error);
 	code = outcome(heap, code, &error);
+	if (!code && !heap->disordered)
+		code = read_rules(heap);
 	*whole = !code && is_whole(heap);
 	return code;
 }
@@ -271,7 +289,9 @@ static void add_pointer(struct graph_heap *heap, uint32_t from, const struct sna
 	uint64_t before = graph->node[node].address - heap->address[from];
 	uint32_t offset =
 		pointer->offset - before > UINT32_MAX ? UINT32_MAX : (uint32_t)(pointer->offset - before);
-	uint8_t flags = CASTAWAY_UNKNOWN | CASTAWAY_EDGE_SCANNED;
+	unsigned strength = graph_rules_strength(&heap->rules, heap->address[from] + pointer->offset,
+						 heap->address[pointer->to]);
+	uint8_t flags = (uint8_t)(strength | CASTAWAY_EDGE_SCANNED);
 
 	/* A block that points into itself is no cycle. */
 	if (to == node || is_link(heap, from, pointer->offset) ||
@@ -299,6 +319,26 @@ static bool add_pointers(void *arg, uint32_t from, const struct snapshot_pointer
 	return true;
 }
 
+/* From owners to what they keep without a pointer. */
+static void add_kept(struct graph_heap *heap)
+{
+	for (size_t i = 0; i < heap->rules.kept_count; i++) {
+		const struct graph_rule *rule = &heap->rules.kept[i];
+
+		graph_builder_append(heap->builder, heap->node[rule->owner_block]);
+		graph_builder_edge_to(heap->builder, heap->node[rule->block], 0,
+				      CASTAWAY_UNKNOWN | CASTAWAY_EDGE_SCANNED, 0);
+	}
+}
+
+/* A weak pointer outside of the blocks is no root. */
+static bool is_root(const struct graph_heap *heap, const struct snapshot_root_record *root)
+{
+	if (is_link(heap, root->to, root->interior))
+		return false;
+	return root->kind == CASTAWAY_ROOT_REGISTER || graph_rules_holds(&heap->rules, root->address);
+}
+
 static enum error_code add_roots(struct graph_heap *heap)
 {
 	struct graph_root *roots = malloc(heap->root_count * sizeof(*roots));
@@ -311,7 +351,7 @@ static enum error_code add_roots(struct graph_heap *heap)
 	for (size_t i = 0; i < heap->root_count; i++) {
 		const struct snapshot_root_record *root = &heap->root[i];
 
-		if (is_link(heap, root->to, root->interior))
+		if (!is_root(heap, root))
 			continue;
 		roots[kept++] = (struct graph_root){.address = root->address,
 						    .where = root->where,
@@ -340,7 +380,10 @@ enum error_code graph_heap_edges(struct graph_heap *heap, struct error *error)
 	find_nodes(heap);
 	code = snapshot_read_pointers(heap->trace, heap->snapshot, heap->count, add_pointers, heap, &failed);
 	code = outcome(heap, code, &failed);
-	return code ? code : add_roots(heap);
+	if (code)
+		return code;
+	add_kept(heap);
+	return add_roots(heap);
 }
 
 void graph_heap_free(struct graph_heap *heap)
@@ -350,6 +393,7 @@ void graph_heap_free(struct graph_heap *heap)
 	free(heap->address);
 	free(heap->node);
 	free(heap->root);
+	graph_rules_done(&heap->rules);
 	free(heap->stamp);
 	free(heap->left);
 	free(heap);

@@ -231,7 +231,7 @@ enum castaway_root_kind {
 /* EDGE_RULES entries. */
 enum castaway_edge_rule {
 	CASTAWAY_RULE_POINTER = 1, /* the pointer at this address has this strength */
-	CASTAWAY_RULE_KEPT_BY = 2, /* only this block keeps that one, no pointer to it does */
+	CASTAWAY_RULE_KEPT_BY = 2, /* only this block keeps that one, no block's pointer does */
 };
 
 enum castaway_object_flag {
