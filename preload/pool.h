@@ -11,8 +11,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define POOL_SEGMENT_BITS 16
-#define POOL_SEGMENTS     16384u
+#define POOL_SEGMENT_BITS    16
+#define POOL_SEGMENT_RECORDS (1u << POOL_SEGMENT_BITS)
+#define POOL_SEGMENTS        16384u
+
+/* A record's position in its segment. */
+#define POOL_PLACE(index) ((size_t)((index) & (POOL_SEGMENT_RECORDS - 1)))
 
 struct pool {
 	uint32_t record_size; /* >= 8, a multiple of 8 */
@@ -36,12 +40,17 @@ struct pool_cache {
 uint32_t pool_take(struct pool *pool, const struct pool_cache *cache);
 void pool_give(struct pool *pool, const struct pool_cache *cache, uint32_t index);
 
+/* Memory of the POOL_SEGMENT_RECORDS records around one that pool_take returned.
+ * Who never gives a record back may use it in any layout. */
+static inline uint8_t *pool_segment(struct pool *pool, uint32_t index)
+{
+	return __atomic_load_n(&pool->segments[index >> POOL_SEGMENT_BITS], __ATOMIC_ACQUIRE);
+}
+
 /* Only for an index that pool_take returned. */
 static inline void *pool_at(struct pool *pool, uint32_t index)
 {
-	uint8_t *segment = __atomic_load_n(&pool->segments[index >> POOL_SEGMENT_BITS], __ATOMIC_ACQUIRE);
-
-	return segment + (size_t)(index & ((1u << POOL_SEGMENT_BITS) - 1)) * pool->record_size;
+	return pool_segment(pool, index) + POOL_PLACE(index) * pool->record_size;
 }
 
 #endif

@@ -37,6 +37,14 @@ static struct pagemap *map_of(uintptr_t address)
 	return &s_maps[address >> 3 & 1];
 }
 
+void shadow_prefetch(uintptr_t address)
+{
+	const uint32_t *slot = pagemap_peek(map_of(address), address);
+
+	if (slot)
+		__builtin_prefetch(slot, 1);
+}
+
 static void count(struct thread *thread, int64_t births)
 {
 	int64_t pending;
@@ -70,7 +78,10 @@ static void store(struct thread *thread, const struct shadow_block *new)
 	block->size_runtime = size | (uint64_t) new->runtime << SIZE_BITS;
 	block->birth = new->birth_pass;
 	block->stack = new->stack;
-	former = __atomic_exchange_n(slot, index, __ATOMIC_ACQ_REL);
+	/* No exchange: nobody else has this block, and another thread that frees
+	 * it without having it finds one of the two. */
+	former = __atomic_load_n(slot, __ATOMIC_RELAXED);
+	__atomic_store_n(slot, index, __ATOMIC_RELEASE);
 	/* The end of an older block here was missed; it ends now. */
 	if (former) {
 		pool_give(&s_blocks, &cache, former);
@@ -110,6 +121,7 @@ static void describe(uintptr_t address, const struct block *block, struct shadow
 bool shadow_remove(struct thread *thread, uintptr_t address, struct shadow_block *former)
 {
 	struct pool_cache cache = {&thread->block_free, &thread->block_free_count};
+	const bool objects = object_count() != 0;
 	struct shadow_block dead;
 	uint32_t index;
 
@@ -118,10 +130,12 @@ bool shadow_remove(struct thread *thread, uintptr_t address, struct shadow_block
 	index = pagemap_take(map_of(address), address);
 	if (!index)
 		return false;
-	describe(address, pool_at(&s_blocks, index), &dead);
+	/* Mostly nobody asks what it was, and its record is long out of the cache. */
+	if (objects || former)
+		describe(address, pool_at(&s_blocks, index), &dead);
 	pool_give(&s_blocks, &cache, index);
 	count(thread, -1);
-	if (object_count())
+	if (objects)
 		object_block_freed(thread, address, dead.size);
 	if (former)
 		*former = dead;

@@ -22,6 +22,9 @@ struct shadow_block {
 	uint8_t runtime;
 };
 
+/* Asks the processor for what the next call with this address will need. */
+void shadow_prefetch(uintptr_t address);
+
 /* A block was born (after the real call). */
 void shadow_insert(struct thread *thread, uintptr_t address, uint64_t size, uint32_t stack, uint8_t runtime);
 

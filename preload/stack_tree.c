@@ -29,48 +29,87 @@ enum {
 
 enum state { EMPTY = 0, READY = 1, VOID = 2 };
 
+/* What is read on the way down the tree is kept apart from the rest of a node:
+ * four of these share a cache line. */
 struct node {
-	uint32_t parent, tag;
-	uint64_t value;       /* pc, or function << 32 | file */
-	uint32_t line;        /* script: line; native: epoch of the modules when value was looked up */
+	uint64_t frame;       /* SCRIPT_BIT | function << 32 | file, or epoch << EPOCH_SHIFT | pc */
 	uint32_t first_child; /* newest */
 	uint32_t next;        /* older child of the same parent */
-	uint32_t state;
 };
-_Static_assert(sizeof(struct node) == 32, "two nodes share a cache line");
+_Static_assert(sizeof(struct node) == 16, "four nodes share a cache line");
 
-static struct pool s_nodes = POOL_INIT(struct node);
+struct rest {
+	uint32_t parent, tag, line, state;
+};
+
+/* A native frame is known to be the same code as long as the modules stay as
+ * they are: the epoch's lowest bits tell. */
+#define SCRIPT_BIT  (UINT64_C(1) << 63)
+#define EPOCH_SHIFT 48
+#define PC_MASK     ((UINT64_C(1) << EPOCH_SHIFT) - 1)
+
+/* In a segment of the pool come all nodes, then the rests of all. */
+static struct pool s_nodes = {.record_size = sizeof(struct node) + sizeof(struct rest)};
 static struct node s_root;
 static uint32_t *s_hash;
 
 static struct node *node_at(uint32_t number)
 {
-	return number ? pool_at(&s_nodes, number) : &s_root;
+	uint8_t *segment = pool_segment(&s_nodes, number);
+
+	return number ? (struct node *)segment + POOL_PLACE(number) : &s_root;
+}
+
+static struct rest *rest_of(uint32_t number)
+{
+	uint8_t *segment = pool_segment(&s_nodes, number);
+
+	return (struct rest *)((struct node *)segment + POOL_SEGMENT_RECORDS) + POOL_PLACE(number);
+}
+
+static uint64_t frame_load(const struct node *node)
+{
+	return __atomic_load_n(&node->frame, __ATOMIC_RELAXED);
+}
+
+static uint64_t native_frame(uintptr_t pc)
+{
+	return ((uint64_t)modules_epoch() << EPOCH_SHIFT & ~SCRIPT_BIT) | pc;
 }
 
 /* Code at this address may be another module's by now: looked up again after
  * every change of the modules. */
-static bool native_holds(struct node *node)
+static bool native_holds(uint32_t number, uint64_t wanted)
 {
-	uint32_t epoch = modules_epoch();
+	struct node *node = node_at(number);
+	uint64_t frame = frame_load(node);
 	uintptr_t bias;
 
-	if (__atomic_load_n(&node->line, __ATOMIC_RELAXED) == epoch)
+	if (frame == wanted)
 		return true;
-	if (modules_tag(modules_find(node->value - 1, &bias)) != node->tag)
+	if (((frame ^ wanted) & (PC_MASK | SCRIPT_BIT)) != 0 ||
+	    modules_tag(modules_find((wanted & PC_MASK) - 1, &bias)) != rest_of(number)->tag)
 		return false;
-	__atomic_store_n(&node->line, epoch, __ATOMIC_RELAXED);
+	__atomic_store_n(&node->frame, wanted, __ATOMIC_RELAXED);
 	return true;
 }
 
-/* `key` is a native frame when its tag is not SCRIPT; its tag is not known yet. */
-static bool matches(struct node *node, const struct node *key)
+/* What is looked for.  The tag of a native frame is not known yet. */
+struct key {
+	uint64_t frame;
+	uint32_t parent, tag, line;
+};
+
+static bool is_script(const struct key *key)
 {
-	if (node->value != key->value || node->parent != key->parent)
-		return false;
-	if (key->tag == CASTAWAY_FRAME_SCRIPT)
-		return node->tag == CASTAWAY_FRAME_SCRIPT && node->line == key->line;
-	return node->tag != CASTAWAY_FRAME_SCRIPT && native_holds(node);
+	return key->frame & SCRIPT_BIT;
+}
+
+static bool matches(uint32_t number, const struct key *key)
+{
+	if (is_script(key))
+		return frame_load(node_at(number)) == key->frame && rest_of(number)->line == key->line;
+	return native_holds(number, key->frame);
 }
 
 static uint32_t *hash_table(void)
@@ -78,11 +117,12 @@ static uint32_t *hash_table(void)
 	return modules_map_once((void **)&s_hash, sizeof(uint32_t) << (HASH_BITS + 1));
 }
 
-static uint64_t hash_of(const struct node *key)
+static uint64_t hash_of(const struct key *key)
 {
-	uint64_t hash = (key->value ^ (uint64_t)key->parent << 32) * UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t frame = is_script(key) ? key->frame : key->frame & PC_MASK;
+	uint64_t hash = (frame ^ (uint64_t)key->parent << 32) * UINT64_C(0x9e3779b97f4a7c15);
 
-	if (key->tag == CASTAWAY_FRAME_SCRIPT)
+	if (is_script(key))
 		hash = (hash ^ key->line) * UINT64_C(0xff51afd7ed558ccd);
 	return hash >> 20; /* the better bits */
 }
@@ -98,42 +138,42 @@ static size_t place(uint64_t hash, unsigned probe)
 }
 
 /* A finished node with the contents of `key`, 0 without memory. */
-static uint32_t make(const struct node *key)
+static uint32_t make(const struct key *key)
 {
-	struct node *node;
+	struct rest *rest;
 	uint32_t number, state;
 
 	do {
 		number = pool_take(&s_nodes, NULL);
 		if (!number)
 			return 0;
-		node = node_at(number);
-		node->parent = key->parent;
-		node->tag = key->tag;
-		node->value = key->value;
-		node->line = key->line;
+		rest = rest_of(number);
+		node_at(number)->frame = key->frame;
+		rest->parent = key->parent;
+		rest->tag = key->tag;
+		rest->line = key->line;
 		state = EMPTY;
-	} while (!__atomic_compare_exchange_n(&node->state, &state, READY, false, __ATOMIC_RELEASE,
+	} while (!__atomic_compare_exchange_n(&rest->state, &state, READY, false, __ATOMIC_RELEASE,
 					      __ATOMIC_RELAXED));
 	return number;
 }
 
-/* Fills in what find_child() did not need to know. */
-static void complete(struct node *key)
+/* Fills in what the search did not need to know. */
+static void complete(struct key *key)
 {
-	uintptr_t bias;
+	uintptr_t pc = key->frame & PC_MASK, bias;
 	uint32_t module;
 
-	if (key->tag == CASTAWAY_FRAME_SCRIPT)
+	if (is_script(key))
 		return;
-	module = modules_find(key->value - 1, &bias);
-	if (!module && modules_discover(key->value - 1))
-		module = modules_find(key->value - 1, &bias);
-	key->line = modules_epoch();
+	module = modules_find(pc - 1, &bias);
+	if (!module && modules_discover(pc - 1))
+		module = modules_find(pc - 1, &bias);
+	key->frame = native_frame(pc);
 	key->tag = modules_tag(module);
 }
 
-static uint32_t hash_find_or_add(struct node *key)
+static uint32_t hash_find_or_add(struct key *key)
 {
 	uint32_t *table = hash_table();
 	uint64_t hash = hash_of(key);
@@ -154,7 +194,7 @@ static uint32_t hash_find_or_add(struct node *key)
 								  __ATOMIC_ACQUIRE))
 				return fresh;
 		}
-		if (matches(node_at(number), key))
+		if (rest_of(number)->parent == key->parent && matches(number, key))
 			return number;
 	}
 	return 0;
@@ -162,9 +202,9 @@ static uint32_t hash_find_or_add(struct node *key)
 
 /* The list is only pushed to, so when its head is still the one that the search
  * began with, nobody has added the frame meanwhile. */
-static uint32_t find_or_add(uint32_t parent, struct node *key)
+static __attribute__((noinline)) uint32_t find_or_add(struct key *key)
 {
-	struct node *above = node_at(parent);
+	struct node *above = node_at(key->parent);
 	uint32_t head = __atomic_load_n(&above->first_child, __ATOMIC_ACQUIRE);
 	uint32_t fresh = 0;
 
@@ -173,7 +213,7 @@ static uint32_t find_or_add(uint32_t parent, struct node *key)
 		unsigned count = 0;
 
 		for (; at; at = node_at(at)->next, count++)
-			if (matches(node_at(at), key))
+			if (matches(at, key))
 				return at;
 		if (count >= LIST_LIMIT)
 			return hash_find_or_add(key);
@@ -192,19 +232,30 @@ static uint32_t find_or_add(uint32_t parent, struct node *key)
 
 uint32_t stack_tree_native(uint32_t parent, uintptr_t pc)
 {
-	struct node key = {.parent = parent, .tag = CASTAWAY_FRAME_RAW, .value = pc};
+	struct key key = {.frame = native_frame(pc), .parent = parent};
 
-	return find_or_add(parent, &key);
+	/* Not an address in user space. */
+	if (__builtin_expect(pc > PC_MASK, 0))
+		return 0;
+	/* Mostly it is there, and has few siblings. */
+	for (uint32_t at = __atomic_load_n(&node_at(parent)->first_child, __ATOMIC_ACQUIRE); at;) {
+		const struct node *node = node_at(at);
+
+		if (frame_load(node) == key.frame)
+			return at;
+		at = node->next;
+	}
+	return find_or_add(&key);
 }
 
 uint32_t stack_tree_script(uint32_t parent, uint32_t function, uint32_t file, uint32_t line)
 {
-	struct node key = {.parent = parent,
-			   .tag = CASTAWAY_FRAME_SCRIPT,
-			   .value = (uint64_t)function << 32 | file,
-			   .line = line};
+	struct key key = {.frame = SCRIPT_BIT | (uint64_t)function << 32 | file,
+			  .parent = parent,
+			  .tag = CASTAWAY_FRAME_SCRIPT,
+			  .line = line};
 
-	return find_or_add(parent, &key);
+	return find_or_add(&key);
 }
 
 uint32_t stack_tree_count(void)
@@ -216,7 +267,7 @@ uint32_t stack_tree_count(void)
 	for (; settled < count; settled++) {
 		uint32_t state = EMPTY;
 
-		__atomic_compare_exchange_n(&node_at(settled + 1)->state, &state, VOID, false,
+		__atomic_compare_exchange_n(&rest_of(settled + 1)->state, &state, VOID, false,
 					    __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE);
 	}
 	__atomic_store_n(&s_settled, count, __ATOMIC_RELAXED);
@@ -225,18 +276,20 @@ uint32_t stack_tree_count(void)
 
 void stack_tree_get(uint32_t node, struct stack_tree_node *ret)
 {
-	const struct node *n = node_at(node);
+	const struct rest *rest = rest_of(node);
+	uint64_t frame;
 
 	*ret = (struct stack_tree_node){.tag = CASTAWAY_FRAME_RAW};
-	if (__atomic_load_n(&n->state, __ATOMIC_ACQUIRE) != READY)
+	if (__atomic_load_n(&rest->state, __ATOMIC_ACQUIRE) != READY)
 		return;
-	ret->parent = n->parent;
-	ret->tag = n->tag;
-	if (n->tag == CASTAWAY_FRAME_SCRIPT) {
-		ret->function = (uint32_t)(n->value >> 32);
-		ret->file = (uint32_t)n->value;
-		ret->line = n->line;
+	frame = frame_load(node_at(node));
+	ret->parent = rest->parent;
+	ret->tag = rest->tag;
+	if (rest->tag == CASTAWAY_FRAME_SCRIPT) {
+		ret->function = (uint32_t)((frame & ~SCRIPT_BIT) >> 32);
+		ret->file = (uint32_t)frame;
+		ret->line = rest->line;
 	} else {
-		ret->address = n->value - modules_bias(n->tag);
+		ret->address = (frame & PC_MASK) - modules_bias(rest->tag);
 	}
 }

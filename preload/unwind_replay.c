@@ -2,7 +2,9 @@
  *
  * Replays the last walk of a thread.  Runs in the target's threads at nearly
  * every event, under the guard; reads the thread's own stack only, between the
- * stack pointer and the stack's end.
+ * stack pointer and the stack's end.  This is where most of the tracer's time
+ * goes: what is read at every event is kept together, and no structure is
+ * copied whole, since a wide load of what was just stored in parts must wait.
  */
 #include "unwind_replay.h"
 
@@ -12,112 +14,59 @@
 
 #include "arch.h"
 #include "arena.h"
-#include "cfi.h"
 #include "maps.h"
 #include "modules.h"
 #include "rawio.h"
-
-/* ---- rules by return address -------------------------------------------------- */
-
-/* Two ways of RULE_SETS entries: 2 MiB, of which only what is used is resident. */
-#define RULE_BITS 16
-#define RULE_SETS (1u << RULE_BITS)
-
-/* An entry is valid when key ^ value gives the address: a mixture of two writes
- * gives none.  The epoch of the modules is part of it. */
-struct rule_entry {
-	uint64_t key, value;
-};
-
-static struct rule_entry *s_rules;
-
-static uint64_t pack(struct cfi_rule rule)
-{
-	return (uint64_t)(uint32_t)rule.cfa_offset | (uint64_t)(uint16_t)rule.bp_offset << 32 |
-	       (uint64_t)rule.base_is_bp << 48 | (uint64_t)rule.kind << 56;
-}
-
-static struct cfi_rule unpack(uint64_t value)
-{
-	return (struct cfi_rule){
-		.kind = (uint8_t)(value >> 56),
-		.base_is_bp = (uint8_t)(value >> 48),
-		.bp_offset = (int16_t)(value >> 32),
-		.cfa_offset = (int32_t)value,
-	};
-}
-
-static struct cfi_rule rule_derive(uintptr_t pc)
-{
-	struct cfi_section section;
-
-	if (!modules_frame_info(pc - 1, &section) &&
-	    !(modules_discover(pc - 1) && modules_frame_info(pc - 1, &section)))
-		return (struct cfi_rule){.kind = CFI_BEYOND};
-	return cfi_rule_at(&section, pc - 1);
-}
-
-static struct cfi_rule rule_find(uintptr_t pc, uint64_t epoch)
-{
-	uint64_t wanted = pc ^ epoch << 48;
-	size_t set = (size_t)(pc * UINT64_C(0x9E3779B97F4A7C15) >> (64 - RULE_BITS));
-	struct rule_entry *entry = &s_rules[2 * set];
-	struct cfi_rule rule;
-
-	for (unsigned way = 0; way < 2; way++) {
-		uint64_t value = __atomic_load_n(&entry[way].value, __ATOMIC_RELAXED);
-
-		if ((__atomic_load_n(&entry[way].key, __ATOMIC_RELAXED) ^ value) == wanted)
-			return unpack(value);
-	}
-	rule = rule_derive(pc);
-	/* The newest goes first; what was first becomes second. */
-	__atomic_store_n(&entry[1].value, entry[0].value, __ATOMIC_RELAXED);
-	__atomic_store_n(&entry[1].key, entry[0].key, __ATOMIC_RELAXED);
-	__atomic_store_n(&entry[0].value, pack(rule), __ATOMIC_RELAXED);
-	__atomic_store_n(&entry[0].key, wanted ^ pack(rule), __ATOMIC_RELAXED);
-	return rule;
-}
+#include "unwind_rules.h"
 
 /* ---- a thread's part ------------------------------------------------------------ */
 
-/* Where a frame continues: the walk arrived here by reading pc at sp - 8 and,
- * unless bp_slot is 0, bp at bp_slot. */
-struct frame {
-	uintptr_t sp, pc, bp, bp_slot;
+/* Where a frame continues: the walk arrived here by reading pc at sp - 8.  The
+ * stack pointer is a multiple of 8; below it are flags. */
+struct seen {
+	uintptr_t sp_flags, pc;
+};
+#define NEEDS_BP UINT64_C(1) /* the walk from here on depends on bp ... */
+#define CHECK_BP UINT64_C(2) /* ... which was read on the way here, at bp_slot */
+#define FLAGS    UINT64_C(7)
+
+struct rest {
+	uintptr_t bp, bp_slot; /* bp_slot 0: as it was in the frame above */
 	uint32_t node;
-	bool needs_bp;    /* the walk from here on depends on bp */
-	bool restores_bp; /* the step from here reads it from the stack */
+};
+
+/* A frame that was walked anew. */
+struct fresh {
+	uintptr_t sp, pc, bp, bp_slot;
+	bool needs_bp;    /* its own step does */
+	bool restores_bp; /* the step reads it from the stack */
 };
 
 struct unwind_replay {
 	uintptr_t low, high;  /* the thread's own stack */
 	uintptr_t descriptor; /* of the thread whose stack that is */
 	uint32_t epoch, depth;
-	uint32_t count;        /* frames of the last walk */
-	struct frame *fresh;   /* scratch: frames walked anew, innermost first */
-	struct frame frames[]; /* outermost first */
+	uint32_t count;      /* frames of the last walk, from index 1 on */
+	struct fresh *fresh; /* scratch, innermost first */
+	struct rest *rest;
+	struct seen seen[]; /* outermost first; [0] is above every stack */
 };
 
 struct unwind_replay *unwind_replay_new(uint32_t depth)
 {
-	size_t size = sizeof(struct unwind_replay) + 2 * (size_t)depth * sizeof(struct frame);
-	struct rule_entry *expected = NULL, *rules = NULL;
+	const size_t count = (size_t)depth + 1;
 	struct unwind_replay *replay;
 
-	if (__atomic_load_n(&s_rules, __ATOMIC_ACQUIRE) == NULL) {
-		rules = arena_map(2 * (size_t)RULE_SETS * sizeof(*rules));
-		if (rules == NULL)
-			return NULL;
-		if (!__atomic_compare_exchange_n(&s_rules, &expected, rules, false, __ATOMIC_ACQ_REL,
-						 __ATOMIC_ACQUIRE))
-			arena_unmap(rules, 2 * (size_t)RULE_SETS * sizeof(*rules));
-	}
-	replay = arena_map(size);
+	if (!unwind_rules_init())
+		return NULL;
+	replay = arena_map(sizeof(*replay) +
+			   count * (sizeof(struct seen) + sizeof(struct rest) + sizeof(struct fresh)));
 	if (replay == NULL)
 		return NULL;
 	replay->depth = depth;
-	replay->fresh = replay->frames + depth;
+	replay->rest = (struct rest *)(replay->seen + count);
+	replay->fresh = (struct fresh *)(replay->rest + count);
+	replay->seen[0].sp_flags = ~FLAGS;
 	return replay;
 }
 
@@ -164,52 +113,55 @@ static uintptr_t word(uintptr_t address)
 	return *(const uintptr_t *)address;
 }
 
-/* Frames of the last walk, from the bottom, that a walk would still arrive at
- * and leave in the same way, if it came to the last of them. */
+static uintptr_t sp_of(const struct seen *seen)
+{
+	return seen->sp_flags & ~FLAGS;
+}
+
+/* 0 when the walk would arrive at the frame as it did. */
+static uintptr_t difference(const struct seen *seen)
+{
+	return word(sp_of(seen) - 8) ^ seen->pc;
+}
+
+static bool is_unchanged(const struct seen *seen, const struct rest *rest)
+{
+	return difference(seen) == 0 && (!(seen->sp_flags & CHECK_BP) || word(rest->bp_slot) == rest->bp);
+}
+
+/* Four at a time: most stacks differ in their innermost frames only. */
+static bool are_unchanged(const struct seen *four)
+{
+	const uintptr_t flags = four[0].sp_flags | four[1].sp_flags | four[2].sp_flags | four[3].sp_flags;
+
+	return (difference(&four[0]) | difference(&four[1]) | difference(&four[2]) | difference(&four[3]) |
+		(flags & CHECK_BP)) == 0;
+}
+
+/* The last of the frames, from the bottom, that a walk would still arrive at
+ * and leave in the same way, if it came to it.  What lies under `sp` is no
+ * longer the stack's, and is not even read. */
 static uint32_t unchanged(const struct unwind_replay *replay, uintptr_t sp)
 {
-	uint32_t i = 0;
+	const struct seen *seen = replay->seen;
+	uint32_t last = replay->count, i = 1;
 
-	for (; i < replay->count; i++) {
-		const struct frame *frame = &replay->frames[i];
+	while (last > 0 && seen[last].sp_flags < sp)
+		last--;
+	while (i + 3 <= last) {
+		uint32_t end = i + 4;
 
-		if (frame->sp <= sp || word(frame->sp - 8) != frame->pc)
-			break;
-		if (frame->needs_bp && frame->bp_slot && word(frame->bp_slot) != frame->bp)
-			break;
+		if (are_unchanged(&seen[i])) {
+			i = end;
+			continue;
+		}
+		for (; i < end; i++)
+			if (!is_unchanged(&seen[i], &replay->rest[i]))
+				return i - 1;
 	}
-	return i;
-}
-
-static bool same_state(const struct frame *known, const struct frame *now)
-{
-	return known->sp == now->sp && known->pc == now->pc && (!known->needs_bp || known->bp == now->bp);
-}
-
-enum step { STEP_ON, STEP_END, STEP_BEYOND };
-
-/* From one frame to its caller. */
-static enum step step(const struct unwind_replay *replay, struct cfi_rule rule, const struct frame *from,
-		      struct frame *to)
-{
-	uintptr_t cfa = (rule.base_is_bp ? from->bp : from->sp) + (uintptr_t)(intptr_t)rule.cfa_offset;
-
-	if (rule.kind == CFI_END)
-		return STEP_END;
-	if (rule.kind != CFI_STEP || cfa <= from->sp || cfa > replay->high || cfa & 7)
-		return STEP_BEYOND;
-	to->bp = from->bp;
-	to->bp_slot = 0;
-	if (rule.bp_offset) {
-		to->bp_slot = cfa + (uintptr_t)(intptr_t)rule.bp_offset;
-		/* Outside of this frame it would not be its caller's. */
-		if (to->bp_slot < from->sp - 8 || to->bp_slot >= cfa)
-			return STEP_BEYOND;
-		to->bp = word(to->bp_slot);
-	}
-	to->pc = word(cfa - 8);
-	to->sp = cfa;
-	return to->pc ? STEP_ON : STEP_END;
+	while (i <= last && is_unchanged(&seen[i], &replay->rest[i]))
+		i++;
+	return i - 1;
 }
 
 /* Walks from the innermost frame until it meets one of the `known` frames at
@@ -217,58 +169,85 @@ static enum step step(const struct unwind_replay *replay, struct cfi_rule rule, 
 static bool walk(struct unwind_replay *replay, const struct stack_start *start, uint32_t known,
 		 uint32_t *meets, uint32_t *fresh)
 {
-	struct frame now = {.sp = start->sp, .pc = start->pc, .bp = start->bp};
-	uint32_t count = 0;
+	struct fresh *out = replay->fresh, *const end = out + replay->depth;
+	uintptr_t sp = start->sp, pc = start->pc, bp = start->bp, bp_slot = 0;
 
-	for (;;) {
+	for (;; out++) {
+		const struct seen *seen = &replay->seen[known];
 		struct cfi_rule rule;
-		struct frame next;
-		enum step result;
+		uintptr_t cfa;
 
-		while (known > 0 && replay->frames[known - 1].sp < now.sp)
-			known--;
-		if (known > 0 && same_state(&replay->frames[known - 1], &now))
+		/* Ends at [0], which is above all. */
+		for (; seen->sp_flags < sp; seen--)
+			;
+		known = (uint32_t)(seen - replay->seen);
+		if (sp_of(seen) == sp && seen->pc == pc &&
+		    (!(seen->sp_flags & NEEDS_BP) || replay->rest[known].bp == bp))
 			break;
-		if (count == replay->depth)
+		if (out == end)
 			return false;
-		rule = rule_find(now.pc, replay->epoch);
-		result = step(replay, rule, &now, &next);
-		if (result == STEP_BEYOND)
-			return false;
-		now.needs_bp = rule.kind == CFI_STEP && rule.base_is_bp;
-		now.restores_bp = rule.kind == CFI_STEP && rule.bp_offset != 0;
-		replay->fresh[count++] = now;
-		if (result == STEP_END) {
+		out->sp = sp;
+		out->pc = pc;
+		out->bp = bp;
+		out->bp_slot = bp_slot;
+		rule = unwind_rules_find(pc, replay->epoch);
+		out->needs_bp = rule.base_is_bp;
+		out->restores_bp = rule.bp_offset != 0;
+		cfa = (rule.base_is_bp ? bp : sp) + (uintptr_t)(intptr_t)rule.cfa_offset;
+		if (__builtin_expect(rule.kind != CFI_STEP, 0)) {
+			if (rule.kind != CFI_END)
+				return false;
 			known = 0;
+			out++;
 			break;
 		}
-		now = next;
+		if (cfa <= sp || cfa > replay->high || cfa & 7)
+			return false;
+		bp_slot = 0;
+		if (rule.bp_offset) {
+			bp_slot = cfa + (uintptr_t)(intptr_t)rule.bp_offset;
+			/* Outside of this frame it would not be its caller's. */
+			if (bp_slot < sp - 8 || bp_slot >= cfa)
+				return false;
+			bp = word(bp_slot);
+		}
+		pc = word(cfa - 8);
+		sp = cfa;
+		if (pc == 0) {
+			known = 0;
+			out++;
+			break;
+		}
 	}
 	*meets = known;
-	*fresh = count;
-	return known + count <= replay->depth;
+	*fresh = (uint32_t)(out - replay->fresh);
+	return known + *fresh <= replay->depth;
 }
 
 /* Appends the fresh frames to the known ones.  A frame depends on bp if its own
  * step does, or if it hands bp on unchanged to one that does. */
-static uint32_t adopt(struct unwind_replay *replay, uint32_t known, uint32_t fresh)
+static uint32_t adopt(struct unwind_replay *replay, uint32_t known, uint32_t count)
 {
-	uint32_t node = known ? replay->frames[known - 1].node : 0;
-	bool needs_bp = known ? replay->frames[known - 1].needs_bp : false;
+	uint32_t node = known ? replay->rest[known].node : 0;
+	bool needs_bp = known ? replay->seen[known].sp_flags & NEEDS_BP : false;
 
-	while (fresh > 0) {
-		struct frame *frame = &replay->frames[known];
+	while (count > 0) {
+		const struct fresh *fresh = &replay->fresh[--count];
+		struct seen *seen = &replay->seen[++known];
+		struct rest *rest = &replay->rest[known];
 
-		*frame = replay->fresh[--fresh];
-		needs_bp = frame->needs_bp || (!frame->restores_bp && needs_bp);
-		frame->needs_bp = needs_bp;
-		node = stack_tree_native(node, frame->pc);
-		frame->node = node;
+		needs_bp = fresh->needs_bp || (!fresh->restores_bp && needs_bp);
+		seen->sp_flags =
+			fresh->sp | (needs_bp ? NEEDS_BP : 0) | (needs_bp && fresh->bp_slot ? CHECK_BP : 0);
+		seen->pc = fresh->pc;
+		rest->bp = fresh->bp;
+		rest->bp_slot = fresh->bp_slot;
+		node = stack_tree_native(node, fresh->pc);
+		rest->node = node;
 		if (!node) {
 			replay->count = 0;
 			return 0;
 		}
-		known++;
 	}
 	replay->count = known;
 	return node;
@@ -284,7 +263,7 @@ bool unwind_replay_capture(struct unwind_replay *replay, const struct stack_star
 		replay->epoch = epoch;
 		replay->count = 0;
 	}
-	if (!walk(replay, start, unchanged(replay, start->sp - 1), &meets, &fresh)) {
+	if (!walk(replay, start, unchanged(replay, start->sp), &meets, &fresh)) {
 		replay->count = 0;
 		return false;
 	}
@@ -302,6 +281,6 @@ size_t unwind_replay_last(const struct unwind_replay *replay, uintptr_t *pcs, si
 	size_t count = replay->count < max ? replay->count : max;
 
 	for (size_t i = 0; i < count; i++)
-		pcs[i] = replay->frames[replay->count - 1 - i].pc;
+		pcs[i] = replay->seen[replay->count - i].pc;
 	return count;
 }

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Rules of call frames by return address (cfi.h), derived once and kept in a
+ * table that all threads share.  Lock-free and of fixed size: where two
+ * addresses fall together the newer one stays, and the other is derived again.
+ * Runs in the target's threads at nearly every event, under the guard.
+ */
+#ifndef UNWIND_RULES_H
+#define UNWIND_RULES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cfi.h"
+
+/* Two ways of so many sets: 2 MiB, of which only what is used is resident. */
+#define UNWIND_RULES_BITS 16
+#define UNWIND_RULES_WAYS 2u
+
+/* An entry is valid when key ^ value gives the address: a mixture of two writes
+ * gives none.  The epoch of the modules is part of it. */
+struct unwind_rules_entry {
+	uint64_t key, value;
+};
+extern struct unwind_rules_entry *g_unwind_rules;
+
+/* False without memory. */
+bool unwind_rules_init(void);
+
+static inline struct cfi_rule unwind_rules_unpack(uint64_t value)
+{
+	return (struct cfi_rule){
+		.kind = (uint8_t)(value >> 56),
+		.base_is_bp = (uint8_t)(value >> 48),
+		.bp_offset = (int16_t)(value >> 32),
+		.cfa_offset = (int32_t)value,
+	};
+}
+
+static inline uint64_t unwind_rules_key(uintptr_t pc, uint64_t epoch)
+{
+	return pc ^ epoch << 48;
+}
+
+/* Neighbours in the code are neighbours in the table: a program whose calls come
+ * from few places touches few pages of it. */
+static inline struct unwind_rules_entry *unwind_rules_set(uintptr_t pc)
+{
+	size_t set = (pc >> 3 ^ pc >> 18 ^ pc >> 31) & ((1u << UNWIND_RULES_BITS) - 1);
+
+	return &g_unwind_rules[UNWIND_RULES_WAYS * set];
+}
+
+struct cfi_rule unwind_rules_derive(uintptr_t pc, uint64_t epoch);
+
+/* At the return address pc, in the modules as they are at that epoch. */
+static inline struct cfi_rule unwind_rules_find(uintptr_t pc, uint64_t epoch)
+{
+	const struct unwind_rules_entry *entry = unwind_rules_set(pc);
+
+	for (unsigned way = 0; way < UNWIND_RULES_WAYS; way++) {
+		uint64_t value = __atomic_load_n(&entry[way].value, __ATOMIC_RELAXED);
+
+		if (__builtin_expect((__atomic_load_n(&entry[way].key, __ATOMIC_RELAXED) ^ value) ==
+					     unwind_rules_key(pc, epoch),
+				     1))
+			return unwind_rules_unpack(value);
+	}
+	return unwind_rules_derive(pc, epoch);
+}
+
+#endif
