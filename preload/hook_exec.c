@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "adapters/adapter.h"
 #include "guard.h"
 #include "inherit.h"
 #include "process.h"
@@ -30,8 +31,10 @@ static bool end_trace(bool may_succeed)
 		inherit_check_copy();
 		/* A child that has shown nothing yet leaves no trace. */
 		ended = may_succeed && inherit_is_owner() && !writer_is_pending();
-		if (ended)
+		if (ended) {
+			adapter_at_exit(CASTAWAY_END_EXEC);
 			writer_finish(CASTAWAY_END_EXEC);
+		}
 	}
 	guard_leave(&guard);
 	return ended;

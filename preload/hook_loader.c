@@ -9,6 +9,7 @@
 
 #include <dlfcn.h>
 
+#include "adapters/adapter.h"
 #include "emit.h"
 #include "guard.h"
 #include "resolve.h"
@@ -18,8 +19,11 @@ static void note_open(int mode)
 {
 	struct guard guard;
 
-	if (guard_enter(&guard) && (mode & RTLD_DEEPBIND) != 0)
-		limits_count(CASTAWAY_LIMIT_DEEPBIND, 1, NULL);
+	if (guard_enter(&guard)) {
+		if ((mode & RTLD_DEEPBIND) != 0)
+			limits_count(CASTAWAY_LIMIT_DEEPBIND, 1, NULL);
+		adapter_on_dlopen();
+	}
 	guard_leave(&guard);
 }
 
@@ -46,8 +50,10 @@ HOOK_EXPORT int dlclose(void *handle)
 	result = g_real.dlclose(handle);
 	/* Its destructors have run and were recorded; the addresses may now be
 	 * taken by another library. */
-	if (guard_enter(&guard))
+	if (guard_enter(&guard)) {
 		modules_refresh();
+		adapter_on_dlclose();
+	}
 	guard_leave(&guard);
 	return result;
 }

@@ -57,6 +57,24 @@ void adapter_on_sigaction(int signum)
 	}
 }
 
+void adapter_on_dlopen(void)
+{
+	FOR_EACH_ADAPTER(i)
+	{
+		if (s_adapters[i]->on_dlopen != NULL)
+			s_adapters[i]->on_dlopen();
+	}
+}
+
+void adapter_on_dlclose(void)
+{
+	FOR_EACH_ADAPTER(i)
+	{
+		if (s_adapters[i]->on_dlclose != NULL)
+			s_adapters[i]->on_dlclose();
+	}
+}
+
 void adapter_before_stop(void)
 {
 	FOR_EACH_ADAPTER(i)

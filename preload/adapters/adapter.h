@@ -18,8 +18,8 @@ struct adapter {
 	/* Just before main, with its arguments (the target may still set itself
 	 * up); guard held. */
 	void (*before_main)(int argc, char **argv);
-	/* The process is about to end (exit entry, _exit, destructor); called with
-	 * the guard held, in the ending thread, at most once per moment.  An
+	/* The process is about to end (exit entry, _exit, destructor, exec); called
+	 * with the guard held, in the ending thread, at most once per moment.  An
 	 * adapter that took its snapshot already returns at once. */
 	void (*at_exit)(enum castaway_end_reason moment);
 	/* In a fork child, before any event. */
@@ -27,6 +27,9 @@ struct adapter {
 	/* The target calls sigaction(), before the real call; guard not held.  A
 	 * runtime that resets its handlers when it shuts down is caught here. */
 	void (*on_sigaction)(int signum);
+	/* The target opens a library (before), has closed one (after); guard held. */
+	void (*on_dlopen)(void);
+	void (*on_dlclose)(void);
 	/* A thread of the target is about to wait for a heap snapshot that it asked
 	 * for; guard held. */
 	void (*before_stop)(void);
@@ -50,6 +53,8 @@ void adapter_before_main(int argc, char **argv);
 void adapter_at_exit(enum castaway_end_reason moment);
 void adapter_after_fork(void);
 void adapter_on_sigaction(int signum);
+void adapter_on_dlopen(void);
+void adapter_on_dlclose(void);
 void adapter_before_stop(void);
 bool adapter_describe(struct snapshot_view *view);
 

@@ -19,14 +19,34 @@
 #include "../request.h"
 #include "adapter.h"
 
-enum setup_state { SETUP_OFF, SETUP_WAITING, SETUP_REQUESTED, SETUP_DONE };
+/* Of one life of the interpreter: a program that embeds it may finalize it and
+ * initialize it again. */
+enum setup_state {
+	SETUP_OFF,       /* there is none */
+	SETUP_WAITING,   /* until it is initialized */
+	SETUP_REQUESTED, /* until it runs the pending call */
+	SETUP_DONE,
+	SETUP_ENDING, /* its objects were read; until it is finalized */
+};
 
 static int s_setup;
-static bool s_taken; /* the exit snapshot of this process */
+static bool s_taken;      /* the exit snapshot of this process and life */
+static bool s_ended;      /* a life has ended */
+static unsigned s_opened; /* libraries that the program opened since the last look */
 
-bool cpython_waits_for_setup(void)
+static int setup_state(void)
 {
-	return __atomic_load_n(&s_setup, __ATOMIC_RELAXED) == SETUP_WAITING;
+	return __atomic_load_n(&s_setup, __ATOMIC_RELAXED);
+}
+
+static void set_setup_state(enum setup_state state)
+{
+	__atomic_store_n(&s_setup, state, __ATOMIC_RELAXED);
+}
+
+static bool was_initialized(void)
+{
+	return setup_state() >= SETUP_REQUESTED;
 }
 
 bool cpython_has_lock(void)
@@ -35,6 +55,21 @@ bool cpython_has_lock(void)
 
 	/* Not PyGILState_Check(): that always says yes where sub-interpreters are. */
 	return state != NULL && state == g_py.current_thread_state();
+}
+
+/* What names look like in this build, and frames where one runs; any call is
+ * allowed. */
+static void check_layouts(bool running)
+{
+	struct py_object *type, *value, *traceback;
+
+	g_py.PyErr_Fetch(&type, &value, &traceback);
+	if (!cpython_text_validate())
+		limits_count(CASTAWAY_LIMIT_ADAPTER_OFF, 1, "cpython: str objects have an unknown layout");
+	else if (running && g_config.python_depth > 0 && !cpython_stack_validate())
+		limits_count(CASTAWAY_LIMIT_ADAPTER_OFF, 1, "cpython: frames have an unknown layout");
+	g_py.PyErr_Clear();
+	g_py.PyErr_Restore(type, value, traceback);
 }
 
 /* Guard and lock held. */
@@ -47,9 +82,21 @@ static void take_once(void)
 	if (writer_is_pending())
 		inherit_begin();
 	if (!cpython_alloc_installed())
-		limits_count(CASTAWAY_LIMIT_ADAPTER_OFF, 1,
-			     "cpython: the program replaced the object allocator");
+		limits_count(CASTAWAY_LIMIT_NO_STACKS, 1,
+			     "cpython: the object allocator was not hooked; where objects were born is not "
+			     "known");
+	/* The interpreter came to its end before the pending call. */
+	if (setup_state() < SETUP_DONE)
+		check_layouts(false);
 	cpython_snapshot_take();
+}
+
+/* The interpreter is about to be finalized. */
+static void take_and_end(void)
+{
+	take_once();
+	cpython_alloc_set_short(false);
+	set_setup_state(SETUP_ENDING);
 }
 
 /* Registered first, hence called last: the program's own callbacks are through,
@@ -60,7 +107,7 @@ static struct py_object *on_atexit(struct py_object *self, struct py_object *arg
 
 	REQUEST_ENTER();
 	if (guard_enter(&guard))
-		take_once();
+		take_and_end();
 	guard_leave(&guard);
 	REQUEST_LEAVE();
 	g_py.Py_IncRef(g_py.none);
@@ -98,36 +145,60 @@ static int setup(void *unused)
 {
 	struct py_object *type, *value, *traceback;
 
+	check_layouts(true);
+	cpython_alloc_set_short(true);
 	g_py.PyErr_Fetch(&type, &value, &traceback);
-	if (!cpython_text_validate())
-		limits_count(CASTAWAY_LIMIT_ADAPTER_OFF, 1, "cpython: str objects have an unknown layout");
-	else if (g_config.python_depth > 0 && !cpython_stack_validate())
-		limits_count(CASTAWAY_LIMIT_ADAPTER_OFF, 1, "cpython: frames have an unknown layout");
-	cpython_alloc_set_up();
 	/* Failure leaves the fallbacks: sigaction() and the process's end. */
 	if (g_config.snapshot_at_exit)
 		register_atexit();
 	g_py.PyErr_Clear();
 	g_py.PyErr_Restore(type, value, traceback);
-	__atomic_store_n(&s_setup, SETUP_DONE, __ATOMIC_RELAXED);
+	set_setup_state(SETUP_DONE);
 	return 0;
 }
 
-void cpython_request_setup(void)
+static void begin_next_life(void)
 {
-	if (!g_py.Py_IsInitialized())
-		return;
-	__atomic_store_n(&s_setup, SETUP_REQUESTED, __ATOMIC_RELAXED);
-	if (g_py.Py_AddPendingCall(setup, NULL) != 0)
-		__atomic_store_n(&s_setup, SETUP_WAITING, __ATOMIC_RELAXED);
+	s_ended = true;
+	s_taken = false;
+	set_setup_state(SETUP_WAITING);
+}
+
+void cpython_look_after_setup(void)
+{
+	int state = setup_state();
+
+	if (state == SETUP_ENDING && !g_py.Py_IsInitialized()) {
+		begin_next_life();
+	} else if (state == SETUP_WAITING && g_py.Py_IsInitialized()) {
+		set_setup_state(SETUP_REQUESTED);
+		if (g_py.Py_AddPendingCall(setup, NULL) != 0)
+			set_setup_state(SETUP_WAITING);
+	}
 }
 
 static void cpython_start(void)
 {
-	if (!g_config.python || !cpython_layout_load())
+	if (!g_config.python || !cpython_layout_load(NULL))
 		return;
 	cpython_alloc_install();
-	__atomic_store_n(&s_setup, SETUP_WAITING, __ATOMIC_RELAXED);
+	set_setup_state(SETUP_WAITING);
+}
+
+/* An interpreter in a library that the program opened: nothing says when that
+ * happens, so look when a signal is taken or the process ends.  Guard held.
+ * Not in a child that has only just been forked: the loader's lock may have
+ * been held by a thread that is no more. */
+static void look_for_library(void)
+{
+	if (setup_state() != SETUP_OFF || !g_config.python || writer_is_pending() ||
+	    !__atomic_exchange_n(&s_opened, 0, __ATOMIC_RELAXED))
+		return;
+	if (!cpython_library_find())
+		return;
+	if (!g_py.Py_IsInitialized())
+		cpython_alloc_install();
+	set_setup_state(SETUP_WAITING);
 }
 
 /* "python", "python3", "python3.11", "python3.11d", "python3-dbg": the program
@@ -173,7 +244,7 @@ static void cpython_before_main(int argc, char **argv)
 	long config[64] = {0};
 	unsigned depth = t_guard.depth;
 
-	if (s_setup != SETUP_WAITING || !replaces_allocators(argc, argv) || !is_plain_interpreter())
+	if (setup_state() != SETUP_WAITING || !replaces_allocators(argc, argv) || !is_plain_interpreter())
 		return;
 	if (g_py.PyPreConfig_InitPythonConfig == NULL || g_py.Py_PreInitializeFromBytesArgs == NULL)
 		return;
@@ -185,31 +256,52 @@ static void cpython_before_main(int argc, char **argv)
 	cpython_alloc_install();
 }
 
-static bool was_initialized(void)
+/* Nobody holds the lock, and nobody is about to take it for long: in 3.11 one
+ * thread state is the current one of the whole process. */
+static bool lock_is_free(void)
 {
-	return __atomic_load_n(&s_setup, __ATOMIC_RELAXED) >= SETUP_REQUESTED;
+	return g_py_layout->minor == 11 && g_py.current_thread_state() == NULL;
 }
 
 /* _exit() inside the interpreter, or the end of a program that embeds it and
- * never finalizes it. */
+ * never finalizes it.  Waiting for a lock that never comes would be worse than
+ * no snapshot. */
 static void take_at_end(void)
 {
-	if (cpython_has_lock())
+	if (cpython_has_lock()) {
 		take_once();
-	else
+	} else if (lock_is_free()) {
+		int state = g_py.PyGILState_Ensure();
+
+		take_once();
+		g_py.PyGILState_Release(state);
+	} else {
 		limits_count(CASTAWAY_LIMIT_NO_SNAPSHOT, 1,
 			     "cpython: the ending thread did not hold the interpreter's lock");
+	}
+}
+
+/* Ends at which the objects may be in any state, or the program may go on. */
+static const char *unreadable_end(enum castaway_end_reason moment)
+{
+	if (moment == CASTAWAY_END_EXIT || moment == CASTAWAY_END_UNDER_EXIT)
+		return NULL;
+	return moment == CASTAWAY_END_EXEC ? "cpython: the program was replaced by another (exec)"
+					   : "cpython: the program aborted";
 }
 
 static void cpython_at_exit(enum castaway_end_reason moment)
 {
-	if (s_setup == SETUP_OFF || s_taken || !g_config.snapshot_at_exit)
+	const char *why = unreadable_end(moment);
+
+	look_for_library();
+	if (setup_state() == SETUP_OFF || s_taken || !g_config.snapshot_at_exit)
 		return;
-	if (moment != CASTAWAY_END_EXIT && moment != CASTAWAY_END_UNDER_EXIT)
-		return;
-	if (g_py.Py_IsInitialized())
+	if (why != NULL && (was_initialized() || g_py.Py_IsInitialized()))
+		limits_count(CASTAWAY_LIMIT_NO_SNAPSHOT, 1, why);
+	else if (why == NULL && g_py.Py_IsInitialized())
 		take_at_end();
-	else if (was_initialized() || !cpython_alloc_installed())
+	else if (why == NULL && (was_initialized() || (!s_ended && !cpython_alloc_installed())))
 		limits_count(CASTAWAY_LIMIT_NO_SNAPSHOT, 1,
 			     "cpython: it was finalized before its objects could be read");
 }
@@ -217,6 +309,8 @@ static void cpython_at_exit(enum castaway_end_reason moment)
 static void cpython_after_fork(void)
 {
 	s_taken = false;
+	if (setup_state() == SETUP_ENDING && g_py.Py_IsInitialized())
+		set_setup_state(SETUP_DONE);
 }
 
 /* The interpreter gives SIGINT back while it finalizes: all atexit callbacks
@@ -227,7 +321,7 @@ static void on_finalization(void)
 	struct guard guard;
 
 	if (guard_enter(&guard) && !g_py.Py_IsInitialized() && g_py.current_thread_state() != NULL)
-		take_once();
+		take_and_end();
 	guard_leave(&guard);
 }
 
@@ -235,10 +329,34 @@ static void on_finalization(void)
  * a second chance in programs that embed it.  No other thread of its can run. */
 static void cpython_on_sigaction(int signum)
 {
+	struct guard guard;
+
+	if (guard_enter(&guard))
+		look_for_library();
+	guard_leave(&guard);
+	if (setup_state() == SETUP_OFF)
+		return;
 	if (was_initialized() && !s_taken)
 		on_finalization();
-	else if (s_setup == SETUP_WAITING && !g_py.Py_IsInitialized())
+	else if (!g_py.Py_IsInitialized())
+		cpython_look_after_setup();
+	if (setup_state() == SETUP_WAITING && !g_py.Py_IsInitialized())
 		cpython_alloc_install();
+}
+
+static void cpython_on_dlopen(void)
+{
+	__atomic_store_n(&s_opened, 1, __ATOMIC_RELAXED);
+}
+
+/* Its functions are gone: nothing of it may be called again. */
+static void cpython_on_dlclose(void)
+{
+	if (setup_state() == SETUP_OFF || cpython_library_is_there())
+		return;
+	set_setup_state(SETUP_OFF);
+	cpython_alloc_set_short(false);
+	__atomic_store_n(&g_stack_claim.size, 0, __ATOMIC_RELEASE);
 }
 
 const struct adapter adapter_cpython = {
@@ -248,4 +366,6 @@ const struct adapter adapter_cpython = {
 	.at_exit = cpython_at_exit,
 	.after_fork = cpython_after_fork,
 	.on_sigaction = cpython_on_sigaction,
+	.on_dlopen = cpython_on_dlopen,
+	.on_dlclose = cpython_on_dlclose,
 };

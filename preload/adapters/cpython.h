@@ -205,12 +205,19 @@ static inline intptr_t py_size(const void *object)
 	return size < 0 ? -size : size;
 }
 
-/* cpython_layout.c: loads the API, picks the layout; false = no CPython here. */
-bool cpython_layout_load(void);
+/* cpython_layout.c: loads the API, picks the layout; false = no CPython here.
+ * `library`: where to look, NULL = what the program and its libraries see. */
+bool cpython_layout_load(void *library);
+
+/* cpython_library.c: an interpreter in a library that the program opened for
+ * itself alone.  True when one is found that was not there before. */
+bool cpython_library_find(void);
+/* The program closed a library: false when it was that one. */
+bool cpython_library_is_there(void);
 
 /* cpython.c */
-bool cpython_waits_for_setup(void);
-void cpython_request_setup(void);
+/* From the allocator hook: asks for the set-up once the interpreter runs. */
+void cpython_look_after_setup(void);
 /* Does the calling thread hold the interpreter lock? */
 bool cpython_has_lock(void);
 
@@ -218,8 +225,9 @@ bool cpython_has_lock(void);
  * second call repairs it after the interpreter replaced it. */
 void cpython_alloc_install(void);
 bool cpython_alloc_installed(void);
-/* Frames are known: from now on the short way is taken, if the settings allow it. */
-void cpython_alloc_set_up(void);
+/* Whether births may take the short way: once frames are known, and until the
+ * interpreter ends, if the settings allow it. */
+void cpython_alloc_set_short(bool frames_known);
 
 /* cpython_text.c: str objects as UTF-8, without the interpreter's help. */
 bool cpython_text_validate(void);

@@ -47,8 +47,7 @@ static __attribute__((noinline)) void *born_long(void *block, size_t size, const
 	struct guard guard;
 	struct thread *thread;
 
-	if (cpython_waits_for_setup())
-		cpython_request_setup();
+	cpython_look_after_setup();
 	if (guard_enter(&guard) && block != NULL && (thread = thread_self()) != NULL)
 		enter(thread, (uintptr_t)block, size, cpython_stack_capture(thread, start));
 	guard_leave(&guard);
@@ -205,7 +204,8 @@ void cpython_alloc_install(void)
 	g_py.PyMem_SetAllocator(PY_DOMAIN_OBJECT, &hook);
 }
 
-void cpython_alloc_set_up(void)
+void cpython_alloc_set_short(bool frames_known)
 {
-	s_short = g_py_stack.cache != NULL && g_config.python_depth == 1 && !g_config.python_events;
+	s_short = frames_known && g_py_stack.cache != NULL && g_config.python_depth == 1 &&
+		  !g_config.python_events;
 }

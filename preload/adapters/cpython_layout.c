@@ -73,9 +73,11 @@ static const struct cpython_layout s_layouts[] = {
 	 .gc_scan = 16384},
 };
 
+static void *s_library; /* NULL: what all of the program sees */
+
 static void *lookup(const char *name)
 {
-	return dlsym(RTLD_DEFAULT, name);
+	return dlsym(s_library != NULL ? s_library : RTLD_DEFAULT, name);
 }
 
 static bool load_functions(void)
@@ -114,10 +116,11 @@ static unsigned minor_version(const char *version)
 	return minor;
 }
 
-bool cpython_layout_load(void)
+bool cpython_layout_load(void *library)
 {
 	unsigned minor;
 
+	s_library = library;
 	/* The quick way out for all programs that are no Python. */
 	if (lookup("PyMem_GetAllocator") == NULL)
 		return false;
