@@ -40,6 +40,19 @@ class Listing:
             data = data[os.write(self.file, data):]
 
 
+def keep_callbacks():
+    """Exit callbacks and what they hold go once all were called; the objects
+    have been read by then.  So they stay."""
+    kept = sys.callbacks = []
+    register = atexit.register
+
+    def keep(func, *args, **kwargs):
+        kept.append((func, args, kwargs))
+        return register(func, *args, **kwargs)
+
+    atexit.register = keep
+
+
 def fork_child(path):
     child = os.fork()
     if child == 0:
@@ -54,6 +67,8 @@ def main():
     # Enabled, but nothing starts one: the collection at the end still runs.
     gc.set_threshold(0)
     sys.argv = sys.argv[3:]
+    if moment == "now":
+        keep_callbacks()
     sys.kept = runpy.run_path(program, run_name="__main__")
     sys.stdout.flush()
     builtins._ = Listing(path)
