@@ -140,6 +140,11 @@ enum error_code replay_run(struct replay *replay, uint64_t ticks, struct error *
 	return settle(replay) == ERROR_NONE ? ERROR_NONE : no_memory(error);
 }
 
+uint64_t replay_begin(const struct replay *replay)
+{
+	return replay->begin;
+}
+
 const struct replay_block *replay_find_block(const struct replay *replay, uint64_t address)
 {
 	return address_table_find(&replay->blocks, address);

@@ -29,6 +29,7 @@ struct replay_object {
 	uint32_t type, stack, birth_pass, thread;
 	uint64_t birth_event, birth_ticks;
 	bool frozen;
+	bool inherited;            /* from the state that a fork child's trace begins with */
 	bool oldest;               /* was frozen once: in generation 2, whatever its birth pass says */
 	struct replay_link *links; /* in no particular order */
 	uint32_t link_count, link_capacity;
@@ -95,6 +96,10 @@ struct trace *replay_trace(const struct replay *replay); /* as given to replay_n
 /* State at the moment.  Pointers stay valid until the next replay_run. */
 const struct replay_block *replay_find_block(const struct replay *replay,
 					     uint64_t address); /* start address */
+/* Time of the state that a fork child's trace begins with, else 0: what earlier
+ * events did is in it. */
+uint64_t replay_begin(const struct replay *replay);
+
 const struct replay_object *replay_find_object(const struct replay *replay, uint64_t address);
 /* The object that `link` points to, or NULL when that one has ended: links that
  * point at an ended object stay with their owner, and must not count for

@@ -56,6 +56,7 @@ static bool add_object(void *arg, const struct snapshot_object_record *record,
 	in->no_memory = replay_add_object(replay, record->address, &object) != ERROR_NONE;
 	if (in->no_memory)
 		return false;
+	object->object.inherited = true;
 	object->object.size = record->size;
 	object->object.count = record->refcount;
 	object->object.type = record->type;

@@ -3,6 +3,11 @@
  * Follows the last life of every member from its OBJECT event on.  An address
  * may have belonged to other objects before; their events are told apart by
  * the index of the event at which the member was born.
+ *
+ * A fork child's trace has the events since the fork, while the replay's state
+ * begins later.  So members that the child had by then are looked up in the
+ * events, and those that it has from its parent live from the start: with as
+ * many outside counts as must have been there for the sum to come out at zero.
  */
 #include "stranding.h"
 
@@ -19,6 +24,8 @@ struct links {
 struct watch {
 	uint64_t address, birth_event;
 	uint32_t group, node;
+	bool inherited; /* its birth is not known to the replay */
+	bool from_parent;
 	bool alive;
 };
 
@@ -26,7 +33,10 @@ struct walk {
 	struct stranding_group *groups;
 	int64_t *outside; /* per group */
 	uint32_t *alive;  /* per group: members born so far */
+	bool *unsure;     /* per group: an event that cannot be understood */
 	size_t group_count;
+	uint64_t begin; /* of the replay's state */
+	bool any_inherited;
 	struct watch *watch;
 	uint32_t watch_count;
 	uint32_t *slot; /* hash of addresses: watch, or GRAPH_NONE */
@@ -84,7 +94,9 @@ static void add_watches(struct walk *w, const struct replay *replay, const struc
 		w->watch[w->watch_count++] = (struct watch){.address = address,
 							    .birth_event = object->birth_event,
 							    .group = (uint32_t)group,
-							    .node = g->members[m]};
+							    .node = g->members[m],
+							    .inherited = object->inherited};
+		w->any_inherited |= object->inherited;
 	}
 }
 
@@ -101,7 +113,8 @@ static bool prepare(struct walk *w, const struct replay *replay, const struct gr
 	w->slot = malloc(slots * sizeof(*w->slot));
 	w->outside = calloc(w->group_count + 1, sizeof(*w->outside));
 	w->alive = calloc(w->group_count + 1, sizeof(*w->alive));
-	if (!w->watch || !w->slot || !w->outside || !w->alive)
+	w->unsure = calloc(w->group_count + 1, sizeof(*w->unsure));
+	if (!w->watch || !w->slot || !w->outside || !w->alive || !w->unsure)
 		return false;
 	for (size_t i = 0; i < slots; i++)
 		w->slot[i] = GRAPH_NONE;
@@ -140,7 +153,7 @@ static void on_object(struct walk *w, const struct event *event)
 	uint32_t i = w->slot[find_slot(w, event->field[0])];
 	struct watch *watch = i == GRAPH_NONE ? NULL : &w->watch[i];
 
-	if (!watch || watch->birth_event != event->index)
+	if (!watch || watch->from_parent || watch->birth_event != event->index)
 		return;
 	watch->alive = true;
 	w->alive[watch->group]++;
@@ -227,16 +240,34 @@ static void on_unlink(struct walk *w, const struct event *event)
 	struct links key, *links;
 	bool weak;
 
-	if (!w->links_size || !find_ends(w, event, &key))
+	if (!find_ends(w, event, &key))
 		return;
-	links = find_links(w->links, w->links_size, &key);
-	if (links->owner == GRAPH_NONE || links->count == 0)
+	links = w->links_size ? find_links(w->links, w->links_size, &key) : NULL;
+	if (!links || links->owner == GRAPH_NONE || links->count == 0) {
+		/* Made before the fork: weak or strong, nobody knows. */
+		w->unsure[w->watch[key.owner].group] |= w->watch[key.owner].from_parent;
 		return;
+	}
 	weak = links->kinds & 1;
 	links->kinds >>= 1;
 	links->count--;
 	if (!weak)
 		change(w, &w->watch[key.owner], 1, event, 3);
+}
+
+/* The last one before the state began is the member's. */
+static bool find_birth(struct walk *w, const struct event *event)
+{
+	uint32_t i;
+
+	if (event->opcode != CASTAWAY_EVENT_OBJECT || event->ticks >= w->begin)
+		return true;
+	i = w->slot[find_slot(w, event->field[0])];
+	if (i != GRAPH_NONE && w->watch[i].inherited) {
+		w->watch[i].from_parent = false;
+		w->watch[i].birth_event = event->index;
+	}
+	return true;
 }
 
 /* False when memory ran out. */
@@ -264,7 +295,9 @@ static bool apply(struct walk *w, const struct event *event)
 	}
 }
 
-static enum error_code walk_events(struct walk *w, struct trace *trace, uint64_t until, struct error *error)
+static enum error_code walk_events(struct walk *w, struct trace *trace, uint64_t until,
+				   bool (*visit)(struct walk *w, const struct event *event),
+				   struct error *error)
 {
 	struct event_stream *stream;
 	struct event event;
@@ -274,7 +307,7 @@ static enum error_code walk_events(struct walk *w, struct trace *trace, uint64_t
 	if (code)
 		return code;
 	while ((got = event_stream_next(stream, &event, error)) > 0 && event.ticks <= until) {
-		if (!apply(w, &event)) {
+		if (!visit(w, &event)) {
 			got = -(int)error_set(error, ERROR_MEMORY, "out of memory to find stranding events");
 			break;
 		}
@@ -283,12 +316,49 @@ static enum error_code walk_events(struct walk *w, struct trace *trace, uint64_t
 	return got < 0 ? (enum error_code) - got : ERROR_NONE;
 }
 
-/* A structure whose members were not all born in this trace (a fork child's),
+/* Back to the fork.  What is at zero now had the opposite of all changes then;
+ * a structure that has nothing from the parent was not there. */
+static void rewind_walk(struct walk *w)
+{
+	for (size_t g = 0; g < w->group_count; g++) {
+		w->alive[g] = 0;
+		w->groups[g].result = (struct stranding){.present = false};
+	}
+	for (uint32_t i = 0; i < w->watch_count; i++) {
+		w->watch[i].alive = w->watch[i].from_parent;
+		w->alive[w->watch[i].group] += w->watch[i].from_parent;
+	}
+	for (size_t g = 0; g < w->group_count; g++) {
+		w->outside[g] = w->alive[g] ? -w->outside[g] : 0;
+		w->unsure[g] |= w->outside[g] < 0;
+	}
+	free(w->links);
+	w->links = NULL;
+	w->links_used = w->links_size = 0;
+}
+
+/* Finds out what a fork child's members were at the fork. */
+static enum error_code find_start(struct walk *w, struct trace *trace, uint64_t until, struct error *error)
+{
+	enum error_code code;
+
+	for (uint32_t i = 0; i < w->watch_count; i++)
+		w->watch[i].from_parent = w->watch[i].inherited;
+	code = walk_events(w, trace, w->begin, find_birth, error);
+	if (code)
+		return code;
+	rewind_walk(w);
+	code = walk_events(w, trace, until, apply, error);
+	rewind_walk(w);
+	return code;
+}
+
+/* A structure whose members are not all known from their birth or the fork on,
  * or that does not come out at zero, has no known moment. */
 static void drop_unsure(struct walk *w)
 {
 	for (size_t g = 0; g < w->group_count; g++) {
-		if (w->alive[g] != w->groups[g].count || w->outside[g] != 0)
+		if (w->alive[g] != w->groups[g].count || w->outside[g] != 0 || w->unsure[g])
 			w->groups[g].result.present = false;
 	}
 }
@@ -297,13 +367,15 @@ enum error_code stranding_find(struct trace *trace, const struct replay *replay,
 			       uint64_t until, struct stranding_group *groups, size_t count,
 			       struct error *error)
 {
-	struct walk walk = {.groups = groups, .group_count = count};
+	struct walk walk = {.groups = groups, .group_count = count, .begin = replay_begin(replay)};
 	enum error_code code = ERROR_NONE;
 
 	if (!prepare(&walk, replay, graph))
 		code = error_set(error, ERROR_MEMORY, "out of memory to find stranding events");
-	else if (walk.watch_count)
-		code = walk_events(&walk, trace, until, error);
+	if (!code && walk.any_inherited)
+		code = find_start(&walk, trace, until, error);
+	if (!code && walk.watch_count)
+		code = walk_events(&walk, trace, until, apply, error);
 	if (!code)
 		drop_unsure(&walk);
 	free(walk.links);
@@ -311,5 +383,6 @@ enum error_code stranding_find(struct trace *trace, const struct replay *replay,
 	free(walk.slot);
 	free(walk.outside);
 	free(walk.alive);
+	free(walk.unsure);
 	return code;
 }

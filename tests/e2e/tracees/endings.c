@@ -68,6 +68,35 @@ static int end_by_fork(void)
 	return wait_for(child);
 }
 
+/* A structure of the parent's, and one that is of both. */
+static OUT_OF_LINE void strand_inherited(struct shape *half, struct shape *whole)
+{
+	struct shape *mine = shape_new("Mine");
+
+	shape_hold(half, mine, "mine");
+	shape_hold(mine, half, "back");
+	shape_drop(mine);
+	shape_drop(half);
+	shape_drop(whole);
+	shape_drop(whole->other);
+}
+
+static int end_by_fork_strand(void)
+{
+	struct shape *half = shape_new("Half"), *whole = shape_new("Whole"), *other = shape_new("Other");
+	pid_t child;
+
+	shape_hold(whole, other, "other");
+	shape_hold(other, whole, "other");
+	whole->other = other;
+	child = fork();
+	if (child == 0) {
+		strand_inherited(half, whole);
+		return 0;
+	}
+	return wait_for(child);
+}
+
 static int end_by_fork_kill(void)
 {
 	pid_t child = fork();
@@ -147,6 +176,8 @@ int main(int argc, char **argv)
 		end_by_raw_kill();
 	if (!strcmp(how, "fork"))
 		return end_by_fork();
+	if (!strcmp(how, "fork_strand"))
+		return end_by_fork_strand();
 	if (!strcmp(how, "fork_kill"))
 		return end_by_fork_kill();
 	if (!strcmp(how, "vfork"))
