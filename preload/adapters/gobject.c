@@ -10,8 +10,8 @@
 
 #include <string.h>
 
-#include "../emit.h"
 #include "adapter.h"
+#include "castaway/codec.h"
 
 /* An end in the midst of anything, or with locks that only the parent's other
  * threads could release. */
@@ -34,13 +34,46 @@ static void gobject_before_stop(void)
 		gobject_types_collect();
 }
 
+static uint8_t *put_text(uint8_t *out, const char *text)
+{
+	const size_t length = strlen(text);
+
+	out = codec_put_varint(out, length);
+	memcpy(out, text, length);
+	return out + length;
+}
+
+static bool put_runtime(const struct gobject_types *types, uint32_t snapshot)
+{
+	struct payload payload;
+	uint8_t *out;
+
+	if (!payload_begin(&payload, snapshot, CASTAWAY_CHUNK_RUNTIME))
+		return false;
+	out = codec_put_varint(payload.at, CASTAWAY_RUNTIME_GOBJECT);
+	out = put_text(out, types->version);
+	out = codec_put_varint(out, CASTAWAY_STATUS_RULES);
+	out = put_text(out, "");
+	out = codec_put_varint(out, 1); /* it counts */
+	out = codec_put_varint(out, 0); /* and has no generations */
+	payload.at = codec_put_varint(out, 0);
+	return payload_end(&payload);
+}
+
 static bool gobject_describe(struct snapshot_view *view)
 {
 	struct gobject_heap heap = {.types = gobject_types_get(), .index = view->index, .maps = view->maps};
+	bool found;
 
 	if (heap.types == NULL)
 		return true;
-	return gobject_find(&heap, view) && gobject_rules(&heap, view->snapshot);
+	if (!put_runtime(heap.types, view->snapshot) ||
+	    !payload_begin(&heap.objects, view->snapshot, CASTAWAY_CHUNK_OBJECTS) ||
+	    !payload_begin(&heap.rules, view->snapshot, CASTAWAY_CHUNK_EDGE_RULES))
+		return false;
+	found = gobject_find(&heap) && gobject_rules(&heap);
+	view->objects += heap.count;
+	return payload_end(&heap.objects) && payload_end(&heap.rules) && found;
 }
 
 const struct adapter adapter_gobject = {

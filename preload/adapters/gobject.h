@@ -44,6 +44,8 @@ struct gobject_types {
 	uint32_t count;
 	uint32_t quark[GOBJECT_QUARK_COUNT]; /* 0: nobody uses it */
 	uint32_t module;                     /* libgobject */
+	uint32_t handler_name, closure_name; /* string ids */
+	char version[16];                    /* of GLib, "" when it does not say */
 	uintptr_t nullify;                   /* g_nullify_pointer */
 	struct gobject_type type[GOBJECT_TYPES];
 };
@@ -55,6 +57,9 @@ const struct gobject_types *gobject_types_get(void);
 
 /* ---- in the child --------------------------------------------------------------- */
 
+/* Blocks that are no instances. */
+enum gobject_role { GOBJECT_OTHER, GOBJECT_HANDLER, GOBJECT_CLOSURE };
+
 struct gobject_heap {
 	const struct gobject_types *types;
 	const struct scan_index *index;
@@ -63,8 +68,9 @@ struct gobject_heap {
 	uint32_t *type;                 /* per block: 1 + its instance's, 0 = none */
 	uint32_t *offset;               /* per block: of the instance */
 	uint32_t *by_class;             /* hash: 1 + type */
-	bool *handler;                  /* per block: of a signal */
-	struct payload rules;
+	uint8_t *role;                  /* per block: enum gobject_role */
+	struct payload objects, rules;
+	uint64_t count; /* of objects */
 };
 
 /* The block's bytes; NULL when they cannot be read or are fewer than `size`. */
@@ -72,9 +78,13 @@ const uint8_t *gobject_block(struct gobject_heap *heap, uint32_t block, uint64_t
 /* The block of the instance at exactly this address, or SCAN_NONE. */
 uint32_t gobject_instance(const struct gobject_heap *heap, uint64_t address);
 
-/* Finds all instances and writes them; false when memory ran out. */
-bool gobject_find(struct gobject_heap *heap, struct snapshot_view *view);
-bool gobject_rules(struct gobject_heap *heap, uint32_t snapshot);
+/* What lies `offset` bytes into a block, into heap->objects. */
+void gobject_put(struct gobject_heap *heap, uint32_t block, uint64_t offset, uint32_t name,
+		 uint32_t refcount);
+
+/* Both write what they find; false when memory ran out. */
+bool gobject_find(struct gobject_heap *heap);
+bool gobject_rules(struct gobject_heap *heap);
 
 static inline uint64_t gobject_word(const uint8_t *bytes)
 {

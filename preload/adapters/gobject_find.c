@@ -98,51 +98,35 @@ static void look_at(struct gobject_heap *heap, uint32_t number)
 			continue;
 		heap->type[number] = type;
 		heap->offset[number] = (uint32_t)offset;
+		gobject_put(heap, number, offset, heap->types->type[type - 1].name, count);
 		return;
 	}
 }
 
-static void put_object(struct gobject_heap *heap, struct payload *payload, uint32_t number)
+void gobject_put(struct gobject_heap *heap, uint32_t number, uint64_t offset, uint32_t name,
+		 uint32_t refcount)
 {
 	const struct scan_block *block = &heap->index->blocks[number];
-	const struct gobject_type *type = &heap->types->type[heap->type[number] - 1];
-	const uint64_t address = block->address + heap->offset[number];
-	const uint8_t *bytes = (const uint8_t *)(uintptr_t)address;
+	struct payload *payload = &heap->objects;
 	uint8_t *out;
 
 	if (!payload_room(payload, OBJECT_BYTES))
 		return;
-	out = codec_put_svarint(payload->at, (int64_t)(address - payload->last_address));
-	payload->last_address = address;
+	out = codec_put_svarint(payload->at, (int64_t)(block->address + offset - payload->last_address));
+	payload->last_address = block->address + offset;
 	out = codec_put_varint(out, CASTAWAY_RUNTIME_GOBJECT);
-	out = codec_put_varint(out, type->size);
-	out = codec_put_varint(out, heap->offset[number]);
-	out = codec_put_varint(out, type->name);
-	out = codec_put_svarint(out, gobject_half(bytes + GOBJECT_REFCOUNT));
+	out = codec_put_varint(out, block->size - offset);
+	out = codec_put_varint(out, offset);
+	out = codec_put_varint(out, name);
+	out = codec_put_svarint(out, refcount);
 	/* Generation, flags, birth, stack, edges: the block and the scan tell. */
 	for (int i = 0; i < 5; i++)
 		out = codec_put_varint(out, 0);
 	payload->at = out;
+	heap->count++;
 }
 
-static bool put_objects(struct gobject_heap *heap, struct snapshot_view *view)
-{
-	struct payload payload;
-	uint64_t count = 0;
-
-	if (!payload_begin(&payload, view->snapshot, CASTAWAY_CHUNK_OBJECTS))
-		return false;
-	for (uint32_t i = 0; i < heap->index->count; i++) {
-		if (heap->type[i] != 0) {
-			put_object(heap, &payload, i);
-			count++;
-		}
-	}
-	view->objects += count;
-	return payload_end(&payload);
-}
-
-bool gobject_find(struct gobject_heap *heap, struct snapshot_view *view)
+bool gobject_find(struct gobject_heap *heap)
 {
 	const size_t blocks = (size_t)heap->index->count + 1;
 
@@ -154,5 +138,5 @@ bool gobject_find(struct gobject_heap *heap, struct snapshot_view *view)
 	index_classes(heap);
 	for (uint32_t i = 0; i < heap->index->count; i++)
 		look_at(heap, i);
-	return put_objects(heap, view);
+	return true;
 }

@@ -19,6 +19,8 @@
 
 /* struct _Handler of gsignal.c */
 #define HANDLER_SIZE     56u
+#define HANDLER_REFCOUNT 32u
+#define HANDLER_REFCOUNT 32u
 #define HANDLER_CLOSURE  40u
 #define HANDLER_INSTANCE 48u
 
@@ -81,21 +83,21 @@ static const uint8_t *block_at(struct gobject_heap *heap, uint64_t address, uint
 
 /* ---- closures ------------------------------------------------------------------- */
 
-static const uint8_t *closure_at(struct gobject_heap *heap, uint64_t address)
+/* Its block, or SCAN_NONE. */
+static uint32_t closure_at(struct gobject_heap *heap, uint64_t address)
 {
 	uint32_t number = scan_find(heap->index, address);
 	const uint8_t *bytes;
 	uint64_t before;
 
 	if (number == SCAN_NONE)
-		return NULL;
+		return SCAN_NONE;
 	before = address - heap->index->blocks[number].address;
 	/* Rounded up to a multiple of 16 or not. */
 	if (before != 24 && before != 32)
-		return NULL;
+		return SCAN_NONE;
 	bytes = gobject_block(heap, number, before + CLOSURE_SIZE);
-	return bytes != NULL && (gobject_half(bytes + before) & CLOSURE_REFCOUNT) != 0 ? bytes + before
-										       : NULL;
+	return bytes != NULL && (gobject_half(bytes + before) & CLOSURE_REFCOUNT) != 0 ? number : SCAN_NONE;
 }
 
 /* GObject's own notifiers let go of nothing: they only forget. */
@@ -106,8 +108,9 @@ static bool is_gobjects(const struct gobject_heap *heap, uint64_t function)
 	return heap->types->module != 0 && modules_find(function, &bias) == heap->types->module;
 }
 
-/* What owns its data says so with a notifier that lets go of it. */
-static void closure_rules(struct gobject_heap *heap, const uint8_t *closure)
+/* What owns its data says so with a notifier that lets go of it; that one's own
+ * pointer to the data is the same reference once more. */
+static void notifier_rules(struct gobject_heap *heap, const uint8_t *closure)
 {
 	const uint32_t bits = gobject_half(closure);
 	const uint32_t guards = 2 * (bits >> CLOSURE_GUARDS & 1), finalize = bits >> CLOSURE_FINALIZE & 3;
@@ -124,8 +127,11 @@ static void closure_rules(struct gobject_heap *heap, const uint8_t *closure)
 	for (uint32_t i = 0; i < all; i++) {
 		const uint8_t *notifier = notifiers + (size_t)i * NOTIFIER_SIZE;
 
-		if (i >= guards && i < guards + finalize)
+		if (i >= guards && i < guards + finalize) {
+			if (gobject_word(notifier) == gobject_word(closure + CLOSURE_DATA))
+				put_pointer(heap, notifier, CASTAWAY_BORROWED);
 			continue;
+		}
 		if (i < guards || is_gobjects(heap, gobject_word(notifier + 8)))
 			put_pointer(heap, notifier, CASTAWAY_BORROWED);
 		else
@@ -135,14 +141,26 @@ static void closure_rules(struct gobject_heap *heap, const uint8_t *closure)
 		put_pointer(heap, closure + CLOSURE_DATA, CASTAWAY_BORROWED);
 }
 
+static void closure_rules(struct gobject_heap *heap, uint32_t number, uint64_t address)
+{
+	const uint8_t *closure = (const uint8_t *)(uintptr_t)address;
+
+	/* Several handlers may share it. */
+	if (heap->role[number] != GOBJECT_OTHER)
+		return;
+	heap->role[number] = GOBJECT_CLOSURE;
+	gobject_put(heap, number, address - heap->index->blocks[number].address, heap->types->closure_name,
+		    gobject_half(closure) & CLOSURE_REFCOUNT);
+	notifier_rules(heap, closure);
+}
+
 /* ---- signal handlers ------------------------------------------------------------- */
 
 static void handler_rules(struct gobject_heap *heap, uint32_t number)
 {
 	const struct scan_block *block = &heap->index->blocks[number];
 	const uint8_t *bytes = block->size == HANDLER_SIZE ? gobject_block(heap, number, HANDLER_SIZE) : NULL;
-	const uint8_t *closure;
-	uint32_t instance;
+	uint32_t instance, closure;
 
 	if (bytes == NULL)
 		return;
@@ -150,12 +168,13 @@ static void handler_rules(struct gobject_heap *heap, uint32_t number)
 	if (instance == SCAN_NONE)
 		return;
 	closure = closure_at(heap, gobject_word(bytes + HANDLER_CLOSURE));
-	if (closure == NULL)
+	if (closure == SCAN_NONE)
 		return;
-	heap->handler[number] = true;
+	heap->role[number] = GOBJECT_HANDLER;
+	gobject_put(heap, number, 0, heap->types->handler_name, gobject_half(bytes + HANDLER_REFCOUNT));
 	put_rule(heap, CASTAWAY_RULE_KEPT_BY, block->address, heap->index->blocks[instance].address);
 	put_pointer(heap, bytes + HANDLER_INSTANCE, CASTAWAY_WEAK);
-	closure_rules(heap, closure);
+	closure_rules(heap, closure, gobject_word(bytes + HANDLER_CLOSURE));
 }
 
 static bool is_handler_list(struct gobject_heap *heap, uint64_t address)
@@ -167,7 +186,8 @@ static bool is_handler_list(struct gobject_heap *heap, uint64_t address)
 		uint64_t word = gobject_word(bytes + offset);
 		uint32_t to = scan_find(heap->index, word);
 
-		if (to != SCAN_NONE && heap->handler[to] && heap->index->blocks[to].address == word)
+		if (to != SCAN_NONE && heap->role[to] == GOBJECT_HANDLER &&
+		    heap->index->blocks[to].address == word)
 			return true;
 	}
 	return false;
@@ -333,12 +353,12 @@ static void data_rules(struct gobject_heap *heap, uint32_t number)
 	}
 }
 
-bool gobject_rules(struct gobject_heap *heap, uint32_t snapshot)
+bool gobject_rules(struct gobject_heap *heap)
 {
 	const uint32_t blocks = heap->index->count;
 
-	heap->handler = arena_map(((size_t)blocks + 1) * sizeof(*heap->handler));
-	if (heap->handler == NULL || !payload_begin(&heap->rules, snapshot, CASTAWAY_CHUNK_EDGE_RULES))
+	heap->role = arena_map(((size_t)blocks + 1) * sizeof(*heap->role));
+	if (heap->role == NULL)
 		return false;
 	for (uint32_t i = 0; i < blocks; i++)
 		handler_rules(heap, i);
@@ -348,5 +368,5 @@ bool gobject_rules(struct gobject_heap *heap, uint32_t snapshot)
 		else
 			table_rules(heap, i);
 	}
-	return payload_end(&heap->rules);
+	return true;
 }

@@ -6,10 +6,12 @@
  * snapshot may be made while one is being filled.
  */
 #include <dlfcn.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../arena.h"
 #include "../emit.h"
+#include "../rawio.h"
 #include "../resolve.h"
 #include "../stack.h"
 #include "gobject.h"
@@ -30,6 +32,7 @@ static struct {
 	unsigned (*g_quark_try_string)(const char *text);
 	void (*g_free)(void *memory);
 	void *g_nullify_pointer;
+	const unsigned *version[3];
 } s_glib;
 
 static struct gobject_types *s_tables[2];
@@ -55,6 +58,9 @@ static bool load_from(void *gobject, void *glib)
 	*(void **)&s_glib.g_quark_try_string = dlsym(glib, "g_quark_try_string");
 	*(void **)&s_glib.g_free = dlsym(glib, "g_free");
 	s_glib.g_nullify_pointer = dlsym(glib, "g_nullify_pointer");
+	s_glib.version[0] = dlsym(glib, "glib_major_version");
+	s_glib.version[1] = dlsym(glib, "glib_minor_version");
+	s_glib.version[2] = dlsym(glib, "glib_micro_version");
 	return s_glib.g_type_children != NULL && s_glib.g_type_class_peek != NULL &&
 	       s_glib.g_type_query != NULL && s_glib.g_quark_try_string != NULL && s_glib.g_free != NULL;
 }
@@ -137,6 +143,30 @@ static bool is_known_layout(void)
 	       query.instance_size == GOBJECT_SIZE;
 }
 
+static void name_version(struct gobject_types *types)
+{
+	struct rawio_text text;
+
+	rawio_text_begin(&text, types->version, sizeof(types->version));
+	for (unsigned i = 0; i < 3 && s_glib.version[i] != NULL; i++) {
+		rawio_text_put(&text, i > 0 ? "." : "");
+		rawio_text_put_number(&text, *s_glib.version[i]);
+	}
+}
+
+/* Before 2.76, small blocks came from slabs of GLib's own. */
+static void check_slices(void)
+{
+	const char *setting = getenv("G_SLICE");
+
+	if (s_glib.version[0] == NULL || s_glib.version[1] == NULL || *s_glib.version[0] > 2 ||
+	    *s_glib.version[1] >= 76 || (setting != NULL && strstr(setting, "always-malloc") != NULL))
+		return;
+	limits_count(
+		CASTAWAY_LIMIT_ADAPTER_OFF, 1,
+		"gobject: most objects are not seen unless the program starts with G_SLICE=always-malloc");
+}
+
 /* NULL when there is no memory. */
 static struct gobject_types *spare_table(void)
 {
@@ -166,6 +196,10 @@ static void collect(void)
 		limits_count(CASTAWAY_LIMIT_ADAPTER_OFF, 1, "gobject: more types than are looked at");
 	collect_quarks(types);
 	types->nullify = (uintptr_t)s_glib.g_nullify_pointer;
+	name_version(types);
+	check_slices();
+	types->handler_name = strings_intern("signal handler", 14);
+	types->closure_name = strings_intern("GClosure", 8);
 	types->module = modules_find((uintptr_t) * (void **)&s_glib.g_type_children, &bias);
 	__atomic_store_n(&s_current, types, __ATOMIC_RELEASE);
 }
