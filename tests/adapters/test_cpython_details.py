@@ -4,7 +4,7 @@
 # generations, the place of birth; and what must not be said: the target's data.
 import os
 
-from support import case, castaway, equal, main, member_types, record_one, report, stranded
+from support import SOURCE, case, castaway, equal, main, member_types, record_one, report, stranded
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PYTHON = "/usr/bin/python3"
@@ -142,6 +142,40 @@ def all_structures(directory):
     equal(sorted((s["count"], len(s["members"])) for s in own),
           [(1, 1), (1, 1), (1, 1), (1, 1), (1, 2), (1, 2), (1, 3), (1, 3)],
           "structures: %s" % [member_types(s) for s in own])
+
+
+@case
+def example(directory):
+    """The example of the manual: two kinds of structures, the same ones in every run, and what to do"""
+    program = os.path.join(SOURCE, "tests", "examples", "stranded.py")
+    runs = []
+    for _ in range(3):
+        place = os.path.join(directory, str(len(runs)))
+        os.mkdir(place)
+        judged = report(record_one(place, [PYTHON, program]))
+        runs.append({s["fingerprint"]: (s["count"], s["objects"], s["break"]["from_type"], s["break"]["field"])
+                     for s in stranded(judged) if any("__main__" in t for t in member_types(s))})
+    equal(sorted(runs[0].values()), [(10, 40, "list", "[0]"), (10, 200, "__main__.Node", "parent")])
+    equal((runs[1], runs[2]), (runs[0], runs[0]), "fingerprints")
+
+
+def events(trace, opcode):
+    dumped = castaway("dump", trace)
+    equal(dumped.status, 0, str(dumped))
+    return sum(line.split()[:1] != [] and opcode in line.split() for line in dumped.out.decode().splitlines())
+
+
+@case
+def history(directory):
+    """python-events: every birth and death, on request only; what is found is the same"""
+    found = []
+    for options in ([], ["--python-events=yes"]):
+        place = os.path.join(directory, str(len(found)))
+        os.mkdir(place)
+        trace, judged = shapes(place, options)
+        equal(events(trace, "ALLOC_MANAGED") > 1000, bool(options), "events of Python objects")
+        found.append(sorted((s["fingerprint"], s["count"], s["objects"]) for s in stranded(judged)))
+    equal(found[1], found[0])
 
 
 @case

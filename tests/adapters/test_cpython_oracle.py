@@ -100,6 +100,9 @@ oracle_case("parsers: -X dev", "parsers", "end", ("-X", "dev"))
 oracle_case("classes: -I -S", "classes", "end", ("-I", "-S"))
 oracle_case("data: no helper process", "data", "end", env={"CASTAWAY_OPTIONS": "helper=no"})
 oracle_case("xmltrees: native stacks", "xmltrees", "end", env={"CASTAWAY_OPTIONS": "python-depth=0"})
+for moment in ("end", "fork"):
+    oracle_case("failures: with a full history, " + moment, "failures", moment,
+                env={"CASTAWAY_OPTIONS": "python-events=yes"})
 oracle_case("tasks: deep Python stacks", "tasks", "end", env={"CASTAWAY_OPTIONS": "python-depth=64"})
 
 
