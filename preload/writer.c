@@ -23,6 +23,8 @@ struct writer g_writer;
 struct buffer g_writer_slots[WRITER_SLOTS];
 
 #define BUFFERS_PER_MIB ((1u << 20) / WRITER_BUFFER_SIZE)
+/* A fork child that is to execute something has mostly done so by then. */
+#define PENDING_MS 50u
 
 static uint64_t now_ns(void)
 {
@@ -31,13 +33,13 @@ static uint64_t now_ns(void)
 
 /* Event time after which somebody should look after the writer.  The clock's
  * rate is measured since the start; early on that is rough, and good enough. */
-static void set_deadline(void)
+static void set_deadline(uint64_t ms)
 {
 	uint64_t ticks = emit_ticks();
 	uint64_t ns = now_ns() - g_writer.clock_ns;
 	uint64_t per_us = ns >= 1000 ? (ticks - g_writer.clock_ticks) / (ns / 1000) : 1000;
 
-	__atomic_store_n(&g_emit_deadline, ticks + per_us * g_config.flush_ms * 1000, __ATOMIC_RELAXED);
+	__atomic_store_n(&g_emit_deadline, ticks + per_us * ms * 1000, __ATOMIC_RELAXED);
 }
 
 static void set_mode(enum writer_mode mode)
@@ -45,8 +47,10 @@ static void set_mode(enum writer_mode mode)
 	__atomic_store_n(&g_writer.mode, mode, __ATOMIC_RELEASE);
 	if (mode == WRITER_HELPER || mode == WRITER_OFF)
 		__atomic_store_n(&g_emit_deadline, UINT64_MAX, __ATOMIC_RELAXED);
+	else if (mode == WRITER_PENDING && g_config.flush_ms > PENDING_MS)
+		set_deadline(PENDING_MS);
 	else
-		set_deadline();
+		set_deadline(g_config.flush_ms);
 }
 
 static enum writer_mode mode(void)
@@ -261,7 +265,7 @@ void writer_tick(void)
 	if (mode() == WRITER_PENDING) {
 		inherit_begin();
 	} else if (mode() == WRITER_INLINE) {
-		set_deadline();
+		set_deadline(g_config.flush_ms);
 		(void)writer_pump_try(true);
 	} else if (mode() == WRITER_HELPER) {
 		request_attend();

@@ -191,29 +191,37 @@ def fork_child(directory):
 
 
 def of_child(result):
-    """The report of the one trace whose parent left the other one."""
+    """The one trace whose parent left the other one."""
     headers = {Trace(t).pid: (Trace(t).ppid, t) for t in result.traces}
     (_, path), = [h for h in headers.values() if h[0] in headers]
-    return report(path)
+    return path
 
 
 @case
 def stranded_in_a_child(directory):
     """a fork child's trace knows the stranding of its own structures and of inherited ones"""
     result = record(directory, [tracee("endings"), "fork"])
-    found = {tuple(member_types(s)): s for s in stranded(of_child(result))}
+    found = {tuple(member_types(s)): s for s in stranded(report(of_child(result)))}
     names = functions(found["ChildLeft", "ChildRight"]["stranded_at"]["stack"])
     equal(names[:2], ["shape_drop", "plant"], "the child's own")
     equal(found["Left", "Right"]["stranded_at"], None, "stranded before the fork")
     result = record(directory, [tracee("endings"), "fork_strand"])
     equal((result.status, len(result.traces)), (0, 2), str(result))
-    found = {tuple(member_types(s)): s for s in stranded(of_child(result))}
+    found = {tuple(member_types(s)): s for s in stranded(report(of_child(result)))}
     equal(set(found), {("Half", "Mine"), ("Other", "Whole"), ("Left", "Right")}, "structures")
     for types, last in ((("Half", "Mine"), "Half"), (("Other", "Whole"), "Other")):
         at = found[types]["stranded_at"]
         equal((at["operation"], functions(at["stack"])[:2]), ("unref", ["shape_drop", "strand_inherited"]), str(types))
         dropped, = [m["type"] for m in found[types]["members"] if m["address"] == at["object"]]
         equal(dropped, last, "what the last outside reference was to")
+
+
+@case
+def idle_child_killed(directory):
+    """a fork child that does little has a trace soon, and not only when a buffer is full"""
+    result = record(directory, [tracee("endings"), "fork_idle"])
+    equal((result.status, len(result.traces)), (0, 2), str(result))
+    equal(kinds(of_child(result)), [["ChildLeft", "ChildRight"], PAIR], "the child's structures")
 
 
 @case

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "shape.h"
@@ -108,6 +109,24 @@ static int end_by_fork_kill(void)
 	return wait_for(child) == 98 ? 0 : 1;
 }
 
+/* A child that lives for a while, does little, and is killed. */
+static int end_by_fork_idle(void)
+{
+	const struct timespec moment = {.tv_nsec = 5000000};
+	pid_t child = fork();
+
+	if (child == 0) {
+		plant("ChildLeft", "ChildRight");
+		for (int i = 0; i < 30; i++) {
+			free(malloc(6000));
+			nanosleep(&moment, NULL);
+		}
+		syscall(SYS_kill, getpid(), SIGKILL);
+	}
+	wait_for(child);
+	return 0;
+}
+
 static int end_by_vfork(char **argv)
 {
 	pid_t child = vfork();
@@ -178,6 +197,8 @@ int main(int argc, char **argv)
 		return end_by_fork();
 	if (!strcmp(how, "fork_strand"))
 		return end_by_fork_strand();
+	if (!strcmp(how, "fork_idle"))
+		return end_by_fork_idle();
 	if (!strcmp(how, "fork_kill"))
 		return end_by_fork_kill();
 	if (!strcmp(how, "vfork"))
