@@ -32,6 +32,7 @@ struct graph_node {
 #define GRAPH_NODE_COUNTED     0x10u /* refcount is meaningful */
 #define GRAPH_NODE_BLOCK       0x20u /* no object: a plain block */
 #define GRAPH_NODE_SHARED      0x40u /* lies in the same block as the node before it */
+#define GRAPH_NODE_IN_BLOCK    0x80u /* an object in a block that the scan knows */
 
 struct graph_edge {
 	uint32_t to;

@@ -27,6 +27,7 @@ struct graph_heap {
 	size_t root_count, root_capacity;
 	struct graph_rules rules;
 	uint64_t pointer_count;
+	uint32_t numbered; /* blocks that were announced to the builder */
 	bool disordered;
 	/* Exact edges of the node at hand that no pointer was found for yet. */
 	uint32_t *stamp, *left;
@@ -128,10 +129,8 @@ static enum error_code read_all(struct graph_heap *heap, bool *whole)
 	struct error error = {0};
 	enum error_code code = snapshot_read_blocks(heap->trace, heap->snapshot, count_block, heap, &error);
 
-	if (!code && !heap->count)
-		return ERROR_NONE;
 	if (!code) {
-		heap->node = calloc(heap->count, sizeof(*heap->node));
+		heap->node = calloc((size_t)heap->count + 1, sizeof(*heap->node));
 		if (!heap->node)
 			out_of_memory(heap);
 		code = heap->code;
@@ -146,6 +145,15 @@ static enum error_code read_all(struct graph_heap *heap, bool *whole)
 		code = read_rules(heap);
 	*whole = !code && is_whole(heap);
 	return code;
+}
+
+/* A program may have no block at all when its memory is looked at. */
+static bool is_scan(const struct trace_snapshot *snapshot)
+{
+	if (!snapshot->complete || snapshot->reason == CASTAWAY_REASON_INHERIT)
+		return false;
+	return snapshot->blocks || snapshot->method == CASTAWAY_METHOD_PTRACE ||
+	       snapshot->method == CASTAWAY_METHOD_SIGNAL || snapshot->method == CASTAWAY_METHOD_ALONE;
 }
 
 static enum error_code note_loss(struct graph_heap *heap)
@@ -167,7 +175,7 @@ enum error_code graph_heap_new(struct trace *trace, struct replay *replay,
 	bool whole = false;
 
 	*ret = NULL;
-	if (!snapshot->complete || !snapshot->roots) {
+	if (!is_scan(snapshot)) {
 		free(heap);
 		return ERROR_NONE;
 	}
@@ -190,15 +198,9 @@ enum error_code graph_heap_new(struct trace *trace, struct replay *replay,
 
 /* ---- nodes ------------------------------------------------------------------------ */
 
-struct numbering {
-	struct graph_heap *heap;
-	uint32_t block;
-};
-
 static bool add_block(void *arg, const struct snapshot_block_record *record)
 {
-	struct numbering *numbering = arg;
-	struct graph_heap *heap = numbering->heap;
+	struct graph_heap *heap = arg;
 	const struct replay_block *born = replay_find_block(heap->replay, record->address);
 	struct graph_node node = {
 		.address = record->address,
@@ -212,18 +214,17 @@ static bool add_block(void *arg, const struct snapshot_block_record *record)
 		node.flags |= GRAPH_NODE_BIRTH_KNOWN;
 	if (born && born->thread <= UINT16_MAX)
 		node.thread = (uint16_t)born->thread;
-	heap->code = graph_builder_node(heap->builder, &node, heap->node[numbering->block++], heap->error);
+	heap->code = graph_builder_node(heap->builder, &node, heap->node[heap->numbered++], heap->error);
 	return heap->code == ERROR_NONE;
 }
 
 enum error_code graph_heap_nodes(struct graph_heap *heap, struct error *error)
 {
-	struct numbering numbering = {.heap = heap};
 	struct error failed = {0};
 	enum error_code code;
 
 	heap->error = error;
-	code = snapshot_read_blocks(heap->trace, heap->snapshot, add_block, &numbering, &failed);
+	code = snapshot_read_blocks(heap->trace, heap->snapshot, add_block, heap, &failed);
 	return outcome(heap, code, &failed);
 }
 
@@ -341,7 +342,7 @@ static bool is_root(const struct graph_heap *heap, const struct snapshot_root_re
 
 static enum error_code add_roots(struct graph_heap *heap)
 {
-	struct graph_root *roots = malloc(heap->root_count * sizeof(*roots));
+	struct graph_root *roots = malloc((heap->root_count + 1) * sizeof(*roots));
 	size_t kept = 0;
 
 	if (!roots) {

@@ -26,6 +26,7 @@ static void merge_block(struct graph *graph, uint32_t *count, struct holder *hol
 	*holder = hold(block, claimed);
 	if (claimed) {
 		count[*kept - 1] += count[record];
+		graph->node[*kept - 1].flags |= GRAPH_NODE_IN_BLOCK;
 		return;
 	}
 	graph->node[*kept] = *block;
@@ -39,6 +40,7 @@ static void merge_object(struct graph *graph, uint32_t *count, struct holder *ho
 	uint32_t edges = count[record];
 
 	if (object.address - holder->start < holder->end - holder->start) {
+		object.flags |= GRAPH_NODE_IN_BLOCK;
 		if (holder->claimed) {
 			object.flags |= GRAPH_NODE_SHARED;
 		} else {

@@ -48,8 +48,12 @@ static void hold(struct walk *w, uint32_t node)
 		hold_one(w, i);
 }
 
+/* Of an object that is in no block (on a stack, in a library's data) no scan
+ * can tell who points to it. */
 static bool is_kept(const struct graph_node *node, uint8_t trial_state)
 {
+	if (!(node->flags & (GRAPH_NODE_BLOCK | GRAPH_NODE_IN_BLOCK)))
+		return true;
 	if (!(node->flags & GRAPH_NODE_COUNTED))
 		return false;
 	return trial_state == TRIAL_EXTERNAL || node->refcount >= IMMORTAL;

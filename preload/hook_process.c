@@ -13,6 +13,7 @@
 #include "rawio.h"
 #include "request.h"
 #include "resolve.h"
+#include "roots.h"
 #include "snapshot.h"
 #include "writer.h"
 
@@ -88,13 +89,17 @@ HOOK_EXPORT int pthread_create(pthread_t *ret, const pthread_attr_t *attributes,
 			       void *arg)
 {
 	struct guard guard;
+	int error;
 
 	/* A fork child's trace begins while it has one thread. */
 	if (guard_enter(&guard) && writer_is_pending() && inherit_is_owner())
 		inherit_begin();
 	guard_leave(&guard);
 	(void)resolve_ready();
-	return g_real.pthread_create(ret, attributes, start, arg);
+	error = g_real.pthread_create(ret, attributes, start, arg);
+	if (error == 0)
+		roots_note_thread((uintptr_t)*ret);
+	return error;
 }
 
 HOOK_EXPORT int sigaction(int signum, const struct sigaction *action, struct sigaction *former)

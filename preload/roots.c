@@ -134,8 +134,12 @@ static void exclude_dead_stack(struct walk *walk, uintptr_t descriptor)
 		return;
 	if (descriptor + 3 * sizeof(*head) > entry->end || head[0] != descriptor || head[2] != descriptor)
 		return;
-	if (guarded_below(walk, entry))
-		ranges_add(&walk->excluded, entry->start, end < entry->end ? end : entry->end);
+	if (!guarded_below(walk, entry))
+		return;
+	/* Its second word leads to the loader's record of thread-local storage,
+	 * which waits with the stack for the next thread. */
+	ranges_add(&walk->excluded, entry->start, descriptor);
+	ranges_add(&walk->excluded, descriptor + 2 * sizeof(*head), end < entry->end ? end : entry->end);
 }
 
 static void exclude_dead_stacks(struct walk *walk)
@@ -157,6 +161,21 @@ static void exclude_own(struct walk *walk)
 	ranges_add(&walk->excluded, start, (uintptr_t)g_resolve_boot);
 	ranges_add(&walk->excluded, (uintptr_t)g_resolve_boot + RESOLVE_BOOT_SIZE, end);
 	ranges_add(&walk->excluded, (uintptr_t)walk->copy, (uintptr_t)walk->copy + COPY_SIZE);
+}
+
+/* Memory of the heap, which is excluded; what lives there now as a block is one. */
+static void scan_hidden(struct walk *walk)
+{
+	uint64_t start, end;
+
+	walk->kind = CASTAWAY_ROOT_MEMORY;
+	walk->where = 0;
+	walk->is_libc = false;
+	for (size_t i = 0; roots_hidden(i, &start, &end); i++) {
+		if (start != end && scan_find(walk->index, start) == SCAN_NONE &&
+		    maps_readable(walk->maps, start, end))
+			scan_part(walk, start, end);
+	}
 }
 
 static void scan_registers(struct walk *walk, const struct stopped_thread *thread)
@@ -247,5 +266,6 @@ uint64_t roots_scan(const struct scan_index *index, const struct maps *maps,
 		scan_registers(&walk, &threads[i]);
 	for (size_t i = 0; i < maps->count; i++)
 		scan_entry(&walk, &maps->entries[i]);
+	scan_hidden(&walk);
 	return walk.unread;
 }

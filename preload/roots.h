@@ -30,4 +30,11 @@ uint64_t roots_scan(const struct scan_index *index, const struct maps *maps,
  * keeps stacks of dead threads for reuse; only their descriptors tell. */
 void roots_note_thread(uintptr_t descriptor);
 
+/* Target's thread: a block of the target's heap that is no block of the trace:
+ * from before tracing, or allocated on castaway's behalf (a library that it
+ * opens: its entry in the loader's list leads to others).  What it points to is
+ * held.  Lock-free; what does not fit is not noted. */
+void roots_note_hidden(const void *block, size_t size);
+void roots_forget_hidden(const void *block);
+
 #endif

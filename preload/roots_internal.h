@@ -16,6 +16,9 @@ void roots_exclude_heap(const struct scan_index *index, const struct maps *maps,
 size_t roots_thread_count(void);
 uintptr_t roots_thread(size_t index); /* descriptor */
 
+/* Noted by roots_note_hidden(): false past the last one; some are empty. */
+bool roots_hidden(size_t index, uint64_t *start, uint64_t *end);
+
 /* castaway's own writable data. */
 void roots_own_data(uint64_t *start, uint64_t *end);
 bool roots_is_libc(uint64_t start, uint64_t end);

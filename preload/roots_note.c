@@ -35,6 +35,69 @@ void roots_note_thread(uintptr_t descriptor)
 	}
 }
 
+/* A set by open addressing too.  Entries come and go, so a search ends only at
+ * an entry that was never used, or after PROBES. */
+#define HIDDEN_MAX 16384u
+#define PROBES     64u
+#define GONE       1u
+
+static struct hidden {
+	uintptr_t address; /* 0 = never used, GONE = used again by the next */
+	size_t size;
+} s_hidden[HIDDEN_MAX];
+
+static struct hidden *hidden_at(uintptr_t address, size_t probe)
+{
+	size_t first = (size_t)((address >> 4) * UINT64_C(0x9E3779B97F4A7C15) >> 40);
+
+	return &s_hidden[(first + probe) % HIDDEN_MAX];
+}
+
+void roots_note_hidden(const void *block, size_t size)
+{
+	uintptr_t address = (uintptr_t)block;
+
+	for (size_t i = 0; i < PROBES; i++) {
+		struct hidden *hidden = hidden_at(address, i);
+		uintptr_t former = __atomic_load_n(&hidden->address, __ATOMIC_RELAXED);
+
+		if (former > GONE && former != address)
+			continue;
+		if (!__atomic_compare_exchange_n(&hidden->address, &former, address, false, __ATOMIC_RELAXED,
+						 __ATOMIC_RELAXED))
+			continue;
+		__atomic_store_n(&hidden->size, size, __ATOMIC_RELAXED);
+		return;
+	}
+}
+
+void roots_forget_hidden(const void *block)
+{
+	uintptr_t address = (uintptr_t)block;
+
+	for (size_t i = 0; i < PROBES; i++) {
+		struct hidden *hidden = hidden_at(address, i);
+		uintptr_t found = __atomic_load_n(&hidden->address, __ATOMIC_RELAXED);
+
+		if (found == 0)
+			return;
+		if (found == address)
+			__atomic_store_n(&hidden->address, GONE, __ATOMIC_RELAXED);
+	}
+}
+
+bool roots_hidden(size_t index, uint64_t *start, uint64_t *end)
+{
+	if (index >= HIDDEN_MAX)
+		return false;
+	*start = *end = 0;
+	if (s_hidden[index].address > GONE) {
+		*start = s_hidden[index].address;
+		*end = *start + s_hidden[index].size;
+	}
+	return true;
+}
+
 size_t roots_thread_count(void)
 {
 	return THREADS_MAX;
