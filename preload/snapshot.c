@@ -241,7 +241,9 @@ static void put_end(struct snapshot *snapshot)
 /* What fork left needs no look at the memory, and has no helper yet. */
 static bool hand_over(const struct snapshot *snapshot)
 {
-	return snapshot->reason != CASTAWAY_REASON_INHERIT && !snapshot->failed && request_possible() &&
+	return snapshot->reason != CASTAWAY_REASON_INHERIT &&
+	       (snapshot->reason != CASTAWAY_REASON_EXIT || g_config.snapshot_at_exit) && !snapshot->failed &&
+	       request_possible() &&
 	       request_snapshot(snapshot->reason, snapshot->index, snapshot->name, snapshot->start_ns,
 				snapshot->objects, snapshot->edges);
 }

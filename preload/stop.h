@@ -65,12 +65,14 @@ bool stop_pause(uint64_t deadline);
 /* Each: true when all threads but the requester stand; else none does. */
 bool stop_ptrace_begin(struct stop *stop);
 void stop_ptrace_end(struct stop *stop);
-/* Lets go of threads that did not stop in time.  Now and then. */
-void stop_ptrace_reap(void);
+/* Lets go of threads that did not stop in time, now and then; true when there
+ * are none. */
+bool stop_ptrace_reap(void);
 bool stop_signal_begin(struct stop *stop);
 void stop_signal_end(struct stop *stop);
 
 /* In a thread of the target. */
 void stop_signal_install(void);
+void stop_signal_after_fork(void);
 
 #endif

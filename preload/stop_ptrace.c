@@ -20,6 +20,7 @@
 #include "stop.h"
 
 #define PATIENCE_NS 1000000000u
+#define SETTLE_NS   20000000u
 #define MAX_ROUNDS  64u
 /* The kernel's own: as EINTR where a handler runs, else the call is repeated. */
 #define ERESTARTNOHAND_ 514
@@ -155,12 +156,39 @@ static bool read_registers(struct stop *stop, int32_t tid)
 	return true;
 }
 
-static bool wait_for_all(void)
+static bool describe(struct stop *stop, const struct tracee *tracee)
 {
-	const uint64_t deadline = rawio_clock(CLOCK_MONOTONIC) + PATIENCE_NS;
+	struct stopped_thread *thread;
+
+	if (tracee->state == TRACEE_STANDS)
+		return read_registers(stop, tracee->tid);
+	if (tracee->state == TRACEE_GONE)
+		return true;
+	thread = stop_add(stop, tracee->tid);
+	return thread != NULL && stop_describe_blocked(stop->target, tracee->tid, thread);
+}
+
+/* What sleeps on although it was told to stop (the parent of a vfork, a wait for
+ * a disk) will stop before it runs any code of the target's again. */
+static bool rest_sleeps(const struct stop *stop)
+{
+	struct stopped_thread unused;
+	bool sleeps = true;
+
+	for (size_t i = 0; i < s_tracees.count; i++)
+		sleeps = sleeps && (s_tracees.list[i].state != TRACEE_SEIZED ||
+				    stop_describe_blocked(stop->target, s_tracees.list[i].tid, &unused));
+	return sleeps;
+}
+
+static bool wait_for_all(const struct stop *stop)
+{
+	const uint64_t start = rawio_clock(CLOCK_MONOTONIC);
 
 	while (count_running() > 0) {
-		if (!stop_pause(deadline))
+		if (!stop_pause(start + SETTLE_NS) && rest_sleeps(stop))
+			return true;
+		if (rawio_clock(CLOCK_MONOTONIC) > start + PATIENCE_NS)
 			return false;
 	}
 	return true;
@@ -171,7 +199,7 @@ static bool stop_all(struct stop *stop)
 {
 	for (unsigned round = 0; round < MAX_ROUNDS; round++) {
 		s_tracees.grew = false;
-		if (!stop_list(stop->target, seize, stop) || !wait_for_all())
+		if (!stop_list(stop->target, seize, stop) || !wait_for_all(stop))
 			return false;
 		if (!s_tracees.grew)
 			return true;
@@ -179,7 +207,7 @@ static bool stop_all(struct stop *stop)
 	return false;
 }
 
-void stop_ptrace_reap(void)
+bool stop_ptrace_reap(void)
 {
 	size_t kept = 0;
 
@@ -194,12 +222,13 @@ void stop_ptrace_reap(void)
 			s_tracees.list[kept++] = *tracee;
 	}
 	s_tracees.count = kept;
+	return kept == 0;
 }
 
 void stop_ptrace_end(struct stop *stop)
 {
 	(void)stop;
-	stop_ptrace_reap();
+	(void)stop_ptrace_reap();
 }
 
 bool stop_ptrace_begin(struct stop *stop)
@@ -208,15 +237,12 @@ bool stop_ptrace_begin(struct stop *stop)
 
 	if (s_tracees.list == NULL)
 		s_tracees.list = arena_map(STOP_MAX_THREADS * sizeof(*s_tracees.list));
-	stop_ptrace_reap();
-	if (s_tracees.list == NULL || s_tracees.count > 0)
+	if (s_tracees.list == NULL)
 		return false;
 	stands = stop_all(stop);
-	for (size_t i = 0; stands && i < s_tracees.count; i++) {
-		if (s_tracees.list[i].state == TRACEE_STANDS)
-			stands = read_registers(stop, s_tracees.list[i].tid);
-	}
+	for (size_t i = 0; stands && i < s_tracees.count; i++)
+		stands = describe(stop, &s_tracees.list[i]);
 	if (!stands)
-		stop_ptrace_reap();
+		(void)stop_ptrace_reap();
 	return stands;
 }

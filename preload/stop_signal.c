@@ -117,6 +117,12 @@ void stop_signal_install(void)
 	__atomic_store_n(&s_installing, 0, __ATOMIC_RELEASE);
 }
 
+void stop_signal_after_fork(void)
+{
+	s_installing = 0;
+	s_round = 0;
+}
+
 /* ---- in the helper ---------------------------------------------------------- */
 
 static bool is_known(int32_t tid)

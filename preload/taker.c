@@ -53,6 +53,7 @@ static struct {
 	/* What to take next. */
 	uint64_t next_ns;
 	bool wanted;
+	bool stragglers; /* threads that are still to be let go */
 	uint64_t mapped_here;
 	char wanted_name[REQUEST_NAME_MAX];
 } s_taker;
@@ -290,18 +291,21 @@ static void begin_next(uint64_t now)
 
 void taker_step(uint64_t now)
 {
-	stop_ptrace_reap();
+	s_taker.stragglers = !stop_ptrace_reap();
 	if (s_taker.child != 0 && !look_at_child()) {
 		s_taker.poll_ns += s_taker.poll_ns / 4;
 		return;
 	}
 	begin_next(now);
+	s_taker.stragglers = !stop_ptrace_reap();
 }
 
 uint64_t taker_sleep(uint64_t longest)
 {
 	uint64_t until = longest, now;
 
+	if (s_taker.stragglers)
+		return FIRST_POLL_NS;
 	if (s_taker.child != 0)
 		return s_taker.poll_ns < LAST_POLL_NS ? s_taker.poll_ns : LAST_POLL_NS;
 	if (s_taker.next_ns != 0) {
@@ -316,7 +320,7 @@ void taker_finish(void)
 	const struct request *from;
 	static const uint32_t never;
 
-	stop_ptrace_reap();
+	(void)stop_ptrace_reap();
 	while (s_taker.child != 0 && !look_at_child())
 		(void)rawio_futex_wait(&never, 0, taker_sleep(LAST_POLL_NS));
 	while ((from = request_next()) != NULL)

@@ -3,6 +3,7 @@
 # Snapshots of the heap: what they hold, and that the program does not notice.
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from traceformat import Trace
 
 EXIT, REQUEST, INTERVAL, API = 1, 2, 3, 4  # reasons
 EVENTS, PTRACE, SIGNAL, INPLACE, ALONE = range(5)  # methods
+NO_SNAPSHOT = 11  # limit
 COUNT = 20
 KEPT, KEPT_SIZE = 100, 5008  # of the tracee's list
 
@@ -108,6 +110,14 @@ def blocked_signals(directory):
         equal({snapshots[i]["method"] for i in range(COUNT)}, {method}, "methods with stop=" + stop)
 
 
+@case
+def sleeping_threads(directory):
+    """a thread that sleeps in a vfork counts as stopped, and goes on"""
+    snapshots = take(directory, "vfork")
+    methods = [snapshots[i]["method"] for i in range(COUNT)]
+    assert methods.count(PTRACE) >= COUNT - 2, methods
+
+
 def interrupted_calls(directory, *settings):
     result = record(directory, [tracee("snapshots"), "calls", str(COUNT)], ("--scan=yes",) + settings)
     equal((result.status, result.err), (0, b""), str(result))
@@ -193,6 +203,22 @@ class Running:
         with open("/proc/%d/stat" % self.pid) as file:
             return file.read().rsplit(")", 1)[1].split()[0]
 
+    def helper(self):
+        """The process that writes the trace; it takes a moment to get its name."""
+        found = []
+        eventually(lambda: found.extend(self.helpers()) or found, "a helper of %d" % self.pid)
+        return found[0]
+
+    def helpers(self):
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open("/proc/%s/stat" % pid) as file:
+                    name, fields = file.read().rsplit(")", 1)
+            except OSError:
+                continue
+            if name.endswith("(castaway") and int(fields.split()[1]) == self.pid:
+                yield int(pid)
+
     def finish(self):
         self.process.communicate(b"\n", timeout=60)
         equal(self.process.returncode, 0, "exit status")
@@ -251,6 +277,33 @@ def intervals(directory):
 
 def trace_of(directory):
     return os.path.join(directory, os.listdir(directory)[0])
+
+
+@case
+def failed_scan(directory):
+    """when the scan fails, castaway snapshot says so, and the program and its trace are not harmed"""
+    with Running(directory, "--scan=yes") as running:
+        equal(castaway("snapshot", running.pid).status, 0, "first")
+        helper = running.helper()
+        former = resource.prlimit(helper, resource.RLIMIT_AS)
+        resource.prlimit(helper, resource.RLIMIT_AS, (1 << 20, former[1]))
+        result = castaway("snapshot", running.pid)
+        equal(result.status, 1, str(result))
+        assert b"the scan failed" in result.err, str(result)
+        resource.prlimit(helper, resource.RLIMIT_AS, former)
+        equal(castaway("snapshot", running.pid).status, 0, "third")
+        trace = running.finish()
+    equal([s["method"] for _, s in sorted(trace.snapshots().items())], [PTRACE, EVENTS, PTRACE, ALONE], "methods")
+    equal(trace.limits(), {(NO_SNAPSHOT, "heap: the scan failed"): 1}, "limits")
+
+
+@case
+def killed_helper(directory):
+    """when the helper is killed, so that nobody answers, the program runs on"""
+    with Running(directory, "--scan=yes") as running:
+        os.kill(running.helper(), signal.SIGKILL)
+        equal(castaway("snapshot", running.pid).status, 2, "without a helper")
+        running.finish()
 
 
 @case
