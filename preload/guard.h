@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 struct thread;
 
@@ -22,6 +23,7 @@ struct thread;
 
 struct guard_state {
 	struct thread *thread; /* NULL until this thread's first event */
+	int *error;            /* where this thread's errno is, once known */
 	unsigned depth;
 };
 extern __thread struct guard_state t_guard GUARD_TLS;
@@ -34,12 +36,21 @@ struct guard {
 	bool entered;
 };
 
+/* libc tells the place of errno by a call, which costs more than the rest of
+ * this file. */
+static inline int *guard_errno(void)
+{
+	if (__builtin_expect(t_guard.error == NULL, 0))
+		t_guard.error = &errno;
+	return t_guard.error;
+}
+
 static inline bool guard_enter(struct guard *guard)
 {
 	guard->entered =
 		__builtin_expect(__atomic_load_n(&g_tracing, __ATOMIC_ACQUIRE) && t_guard.depth == 0, 1);
 	if (guard->entered)
-		guard->saved_errno = errno;
+		guard->saved_errno = *guard_errno();
 	t_guard.depth++;
 	return guard->entered;
 }
@@ -48,7 +59,7 @@ static inline void guard_leave(struct guard *guard)
 {
 	t_guard.depth--;
 	if (guard->entered)
-		errno = guard->saved_errno;
+		*guard_errno() = guard->saved_errno;
 }
 
 #endif

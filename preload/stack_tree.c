@@ -16,7 +16,7 @@
 #include "stack.h"
 
 enum {
-	LIST_LIMIT = 8, /* children found by going through the list */
+	LIST_LIMIT = 8, /* children in the list; further ones are found by their hash */
 	/* A program with few stacks touches few pages: a table 16 times larger is
 	 * looked into when a node's places in the smaller one are taken. */
 	TABLE_BITS = 12,
@@ -33,8 +33,8 @@ enum state { EMPTY = 0, READY = 1, VOID = 2 };
  * four of these share a cache line. */
 struct node {
 	uint64_t frame;       /* SCRIPT_BIT | function << 32 | file, or epoch << EPOCH_SHIFT | pc */
-	uint32_t first_child; /* newest */
-	uint32_t next;        /* older child of the same parent */
+	uint32_t first_child; /* oldest */
+	uint32_t next;        /* younger child of the same parent */
 };
 _Static_assert(sizeof(struct node) == 16, "four nodes share a cache line");
 
@@ -200,33 +200,30 @@ static uint32_t hash_find_or_add(struct key *key)
 	return 0;
 }
 
-/* The list is only pushed to, so when its head is still the one that the search
- * began with, nobody has added the frame meanwhile. */
+/* The list is only added to, at its end: the oldest child is met first, which
+ * mostly is the one that is made at every visit, and lies behind its parent. */
 static __attribute__((noinline)) uint32_t find_or_add(struct key *key)
 {
-	struct node *above = node_at(key->parent);
-	uint32_t head = __atomic_load_n(&above->first_child, __ATOMIC_ACQUIRE);
+	uint32_t *link = &node_at(key->parent)->first_child;
 	uint32_t fresh = 0;
 
-	for (;;) {
-		uint32_t at = head;
-		unsigned count = 0;
+	for (unsigned count = 0;; count++) {
+		uint32_t at = __atomic_load_n(link, __ATOMIC_ACQUIRE);
 
-		for (; at; at = node_at(at)->next, count++)
-			if (matches(at, key))
-				return at;
-		if (count >= LIST_LIMIT)
+		if (!at && count >= LIST_LIMIT)
 			return hash_find_or_add(key);
-		if (!fresh) {
+		if (!at && !fresh) {
 			complete(key);
 			fresh = make(key);
 			if (!fresh)
 				return 0;
 		}
-		node_at(fresh)->next = head;
-		if (__atomic_compare_exchange_n(&above->first_child, &head, fresh, false, __ATOMIC_ACQ_REL,
-						__ATOMIC_ACQUIRE))
+		if (!at &&
+		    __atomic_compare_exchange_n(link, &at, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 			return fresh;
+		if (matches(at, key))
+			return at;
+		link = &node_at(at)->next;
 	}
 }
 
@@ -243,7 +240,7 @@ uint32_t stack_tree_native(uint32_t parent, uintptr_t pc)
 
 		if (frame_load(node) == key.frame)
 			return at;
-		at = node->next;
+		at = __atomic_load_n(&node->next, __ATOMIC_ACQUIRE);
 	}
 	return find_or_add(&key);
 }

@@ -21,23 +21,21 @@
 
 /* ---- a thread's part ------------------------------------------------------------ */
 
-/* Where a frame continues: the walk arrived here by reading pc at sp - 8.  The
- * stack pointer is a multiple of 8; below it are flags. */
+/* What the walk read to get to a frame: where it continues. */
 struct seen {
-	uintptr_t sp_flags, pc;
+	uintptr_t slot, pc; /* pc was at slot */
 };
-#define NEEDS_BP UINT64_C(1) /* the walk from here on depends on bp ... */
-#define CHECK_BP UINT64_C(2) /* ... which was read on the way here, at bp_slot */
-#define FLAGS    UINT64_C(7)
 
 struct rest {
-	uintptr_t bp, bp_slot; /* bp_slot 0: as it was in the frame above */
+	uintptr_t bp, bp_slot; /* bp_slot 0: bp is as it was in the frame above */
 	uint32_t node;
+	uint32_t check; /* the innermost frame up to this one that depends on a bp_slot, 0 = none */
+	bool needs_bp;  /* the walk from here on depends on bp */
 };
 
 /* A frame that was walked anew. */
 struct fresh {
-	uintptr_t sp, pc, bp, bp_slot;
+	uintptr_t slot, pc, bp, bp_slot;
 	bool needs_bp;    /* its own step does */
 	bool restores_bp; /* the step reads it from the stack */
 };
@@ -66,7 +64,7 @@ struct unwind_replay *unwind_replay_new(uint32_t depth)
 	replay->depth = depth;
 	replay->rest = (struct rest *)(replay->seen + count);
 	replay->fresh = (struct fresh *)(replay->rest + count);
-	replay->seen[0].sp_flags = ~FLAGS;
+	replay->seen[0].slot = UINTPTR_MAX;
 	return replay;
 }
 
@@ -113,123 +111,108 @@ static uintptr_t word(uintptr_t address)
 	return *(const uintptr_t *)address;
 }
 
-static uintptr_t sp_of(const struct seen *seen)
-{
-	return seen->sp_flags & ~FLAGS;
-}
-
 /* 0 when the walk would arrive at the frame as it did. */
 static uintptr_t difference(const struct seen *seen)
 {
-	return word(sp_of(seen) - 8) ^ seen->pc;
+	return word(seen->slot) ^ seen->pc;
 }
 
-static bool is_unchanged(const struct seen *seen, const struct rest *rest)
-{
-	return difference(seen) == 0 && (!(seen->sp_flags & CHECK_BP) || word(rest->bp_slot) == rest->bp);
-}
-
-/* Four at a time: most stacks differ in their innermost frames only. */
-static bool are_unchanged(const struct seen *four)
-{
-	const uintptr_t flags = four[0].sp_flags | four[1].sp_flags | four[2].sp_flags | four[3].sp_flags;
-
-	return (difference(&four[0]) | difference(&four[1]) | difference(&four[2]) | difference(&four[3]) |
-		(flags & CHECK_BP)) == 0;
-}
-
-/* The last of the frames, from the bottom, that a walk would still arrive at
- * and leave in the same way, if it came to it.  What lies under `sp` is no
+/* How many frames, from the bottom, a walk would still arrive at and leave in
+ * the same way, if it came to the last of them.  What lies under `slot` is no
  * longer the stack's, and is not even read. */
-static uint32_t unchanged(const struct unwind_replay *replay, uintptr_t sp)
+static uint32_t unchanged(const struct unwind_replay *replay, uintptr_t slot)
 {
 	const struct seen *seen = replay->seen;
 	uint32_t last = replay->count, i = 1;
 
-	while (last > 0 && seen[last].sp_flags < sp)
+	while (last > 0 && seen[last].slot < slot)
 		last--;
-	while (i + 3 <= last) {
-		uint32_t end = i + 4;
-
-		if (are_unchanged(&seen[i])) {
-			i = end;
-			continue;
-		}
-		for (; i < end; i++)
-			if (!is_unchanged(&seen[i], &replay->rest[i]))
-				return i - 1;
-	}
-	while (i <= last && is_unchanged(&seen[i], &replay->rest[i]))
+	/* Four at a time: most stacks differ in their innermost frames only. */
+	while (i + 3 <= last && (difference(&seen[i]) | difference(&seen[i + 1]) | difference(&seen[i + 2]) |
+				 difference(&seen[i + 3])) == 0)
+		i += 4;
+	while (i <= last && difference(&seen[i]) == 0)
 		i++;
-	return i - 1;
+	last = i - 1;
+	/* When the frame above the last is gone, the bp that it had saved was
+	 * restored, and is compared where the walk arrives. */
+	for (i = replay->rest[last].check; i > 0; i = replay->rest[i - 1].check)
+		if (replay->rest[i].bp_slot >= slot && word(replay->rest[i].bp_slot) != replay->rest[i].bp)
+			last = i - 1;
+	return last;
+}
+
+enum step { STEP_ON, STEP_END, STEP_BEYOND };
+
+/* From a frame to its caller; `slot` and what follows are the frame's, and
+ * become its caller's. */
+struct cursor {
+	uintptr_t slot, pc, bp, bp_slot;
+};
+
+static inline __attribute__((always_inline)) enum step step(uintptr_t high, struct cfi_rule rule,
+							    struct cursor *at)
+{
+	const uintptr_t sp = at->slot + 8;
+	const uintptr_t cfa = (rule.base_is_bp ? at->bp : sp) + (uintptr_t)(intptr_t)rule.cfa_offset;
+
+	if (__builtin_expect(rule.kind != CFI_STEP, 0))
+		return rule.kind == CFI_END ? STEP_END : STEP_BEYOND;
+	if (cfa <= sp || cfa > high || cfa & 7)
+		return STEP_BEYOND;
+	at->bp_slot = 0;
+	if (rule.bp_offset) {
+		at->bp_slot = cfa + (uintptr_t)(intptr_t)rule.bp_offset;
+		/* Outside of this frame it would not be its caller's. */
+		if (at->bp_slot < at->slot || at->bp_slot >= cfa)
+			return STEP_BEYOND;
+		at->bp = word(at->bp_slot);
+	}
+	at->slot = cfa - 8;
+	at->pc = word(at->slot);
+	return at->pc ? STEP_ON : STEP_END;
 }
 
 /* Walks from the innermost frame until it meets one of the `known` frames at
  * the bottom (*meets: how many of them stay) or the end of the stack. */
-static bool walk(struct unwind_replay *replay, const struct stack_start *start, uint32_t known,
-		 uint32_t *meets, uint32_t *fresh)
+static inline __attribute__((always_inline)) bool walk(struct unwind_replay *replay,
+						       const struct stack_start *start, uint32_t known,
+						       uint32_t *meets, uint32_t *count)
 {
-	struct fresh *out = replay->fresh, *const end = out + replay->depth;
-	uintptr_t sp = start->sp, pc = start->pc, bp = start->bp, bp_slot = 0;
+	struct cursor at = {start->sp - 8, start->pc, start->bp, 0};
+	struct fresh *fresh = replay->fresh, *const end = fresh + replay->depth;
+	enum step result = STEP_ON;
 
-	for (;; out++) {
-		const struct seen *seen = &replay->seen[known];
+	for (; result == STEP_ON; fresh++) {
 		struct cfi_rule rule;
-		uintptr_t cfa;
 
-		/* Ends at [0], which is above all. */
-		for (; seen->sp_flags < sp; seen--)
-			;
-		known = (uint32_t)(seen - replay->seen);
-		if (sp_of(seen) == sp && seen->pc == pc &&
-		    (!(seen->sp_flags & NEEDS_BP) || replay->rest[known].bp == bp))
+		while (replay->seen[known].slot < at.slot) /* [0] ends it */
+			known--;
+		if (replay->seen[known].slot == at.slot && replay->seen[known].pc == at.pc &&
+		    (!replay->rest[known].needs_bp || replay->rest[known].bp == at.bp))
 			break;
-		if (out == end)
+		if (fresh == end)
 			return false;
-		out->sp = sp;
-		out->pc = pc;
-		out->bp = bp;
-		out->bp_slot = bp_slot;
-		rule = unwind_rules_find(pc, replay->epoch);
-		out->needs_bp = rule.base_is_bp;
-		out->restores_bp = rule.bp_offset != 0;
-		cfa = (rule.base_is_bp ? bp : sp) + (uintptr_t)(intptr_t)rule.cfa_offset;
-		if (__builtin_expect(rule.kind != CFI_STEP, 0)) {
-			if (rule.kind != CFI_END)
-				return false;
-			known = 0;
-			out++;
-			break;
-		}
-		if (cfa <= sp || cfa > replay->high || cfa & 7)
-			return false;
-		bp_slot = 0;
-		if (rule.bp_offset) {
-			bp_slot = cfa + (uintptr_t)(intptr_t)rule.bp_offset;
-			/* Outside of this frame it would not be its caller's. */
-			if (bp_slot < sp - 8 || bp_slot >= cfa)
-				return false;
-			bp = word(bp_slot);
-		}
-		pc = word(cfa - 8);
-		sp = cfa;
-		if (pc == 0) {
-			known = 0;
-			out++;
-			break;
-		}
+		rule = unwind_rules_find(at.pc, replay->epoch);
+		fresh->slot = at.slot;
+		fresh->pc = at.pc;
+		fresh->bp = at.bp;
+		fresh->bp_slot = at.bp_slot;
+		fresh->needs_bp = rule.base_is_bp;
+		fresh->restores_bp = rule.bp_offset != 0;
+		result = step(replay->high, rule, &at);
 	}
-	*meets = known;
-	*fresh = (uint32_t)(out - replay->fresh);
-	return known + *fresh <= replay->depth;
+	*meets = result == STEP_ON ? known : 0;
+	*count = (uint32_t)(fresh - replay->fresh);
+	return result != STEP_BEYOND && *meets + *count <= replay->depth;
 }
 
 /* Appends the fresh frames to the known ones.  A frame depends on bp if its own
  * step does, or if it hands bp on unchanged to one that does. */
 static uint32_t adopt(struct unwind_replay *replay, uint32_t known, uint32_t count)
 {
-	uint32_t node = known ? replay->rest[known].node : 0;
-	bool needs_bp = known ? replay->seen[known].sp_flags & NEEDS_BP : false;
+	uint32_t node = replay->rest[known].node, check = replay->rest[known].check;
+	bool needs_bp = replay->rest[known].needs_bp;
 
 	while (count > 0) {
 		const struct fresh *fresh = &replay->fresh[--count];
@@ -237,11 +220,14 @@ static uint32_t adopt(struct unwind_replay *replay, uint32_t known, uint32_t cou
 		struct rest *rest = &replay->rest[known];
 
 		needs_bp = fresh->needs_bp || (!fresh->restores_bp && needs_bp);
-		seen->sp_flags =
-			fresh->sp | (needs_bp ? NEEDS_BP : 0) | (needs_bp && fresh->bp_slot ? CHECK_BP : 0);
+		if (needs_bp && fresh->bp_slot)
+			check = known;
+		seen->slot = fresh->slot;
 		seen->pc = fresh->pc;
 		rest->bp = fresh->bp;
 		rest->bp_slot = fresh->bp_slot;
+		rest->check = check;
+		rest->needs_bp = needs_bp;
 		node = stack_tree_native(node, fresh->pc);
 		rest->node = node;
 		if (!node) {
@@ -263,7 +249,7 @@ bool unwind_replay_capture(struct unwind_replay *replay, const struct stack_star
 		replay->epoch = epoch;
 		replay->count = 0;
 	}
-	if (!walk(replay, start, unchanged(replay, start->sp), &meets, &fresh)) {
+	if (!walk(replay, start, unchanged(replay, start->sp - 8), &meets, &fresh)) {
 		replay->count = 0;
 		return false;
 	}

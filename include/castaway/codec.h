@@ -7,6 +7,7 @@
 #ifndef CASTAWAY_CODEC_H
 #define CASTAWAY_CODEC_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,6 +34,25 @@ static inline uint8_t *codec_put_varint(uint8_t *out, uint64_t value)
 	}
 	*out++ = (uint8_t)value;
 	return out;
+}
+
+/* The same bytes without a branch for each of them, for values of all sizes in
+ * no order; CODEC_VARINT_MAX bytes at `out` may be written, whatever counts. */
+static inline uint8_t *codec_put_varint_wide(uint8_t *out, uint64_t value)
+{
+	const unsigned bits = 64 - (unsigned)__builtin_clzll(value | 1);
+	const unsigned size = (bits * 9 + 64) >> 6; /* bits / 7, rounded up */
+
+	if (__builtin_expect(value >> 56 != 0, 0))
+		return codec_put_varint(out, value);
+	/* From 56 bits to groups of 28, of 14, of 7, each a bit further apart. */
+	value = (value & UINT64_C(0x000000000fffffff)) | (value & UINT64_C(0x00fffffff0000000)) << 4;
+	value = (value & UINT64_C(0x00003fff00003fff)) | (value & UINT64_C(0x0fffc0000fffc000)) << 2;
+	value = (value & UINT64_C(0x007f007f007f007f)) | (value & UINT64_C(0x3f803f803f803f80)) << 1;
+	value |= UINT64_C(0x8080808080808080) & ((UINT64_C(1) << (8 * size - 8)) - 1);
+	value = htole64(value);
+	memcpy(out, &value, sizeof(value));
+	return out + size;
 }
 
 static inline uint8_t *codec_put_svarint(uint8_t *out, int64_t value)
