@@ -36,7 +36,7 @@ enum gobject_quark {
 
 struct gobject_type {
 	uintptr_t class;
-	uint32_t size; /* of an instance, without its private data */
+	uint32_t size; /* of an instance, without its private data; 0: of a GParamSpec */
 	uint32_t name; /* string id */
 };
 
@@ -81,6 +81,9 @@ uint32_t gobject_instance(const struct gobject_heap *heap, uint64_t address);
 /* What lies `offset` bytes into a block, into heap->objects. */
 void gobject_put(struct gobject_heap *heap, uint32_t block, uint64_t offset, uint32_t name,
 		 uint32_t refcount);
+
+/* The type whose class this is, or NULL. */
+const struct gobject_type *gobject_class(const struct gobject_heap *heap, uint64_t address);
 
 /* Both write what they find; false when memory ran out. */
 bool gobject_find(struct gobject_heap *heap);

@@ -64,17 +64,16 @@ static void index_classes(struct gobject_heap *heap)
 	}
 }
 
-/* 1 + type, 0 when it is no class. */
-static uint32_t find_class(const struct gobject_heap *heap, uint64_t word)
+const struct gobject_type *gobject_class(const struct gobject_heap *heap, uint64_t address)
 {
 	uint32_t type;
 
-	for (size_t slot = class_slot(word); (type = heap->by_class[slot]) != 0;
+	for (size_t slot = class_slot(address); (type = heap->by_class[slot]) != 0;
 	     slot = (slot + 1) % CLASS_SLOTS) {
-		if (heap->types->type[type - 1].class == word)
-			return type;
+		if (heap->types->type[type - 1].class == address)
+			return &heap->types->type[type - 1];
 	}
-	return 0;
+	return NULL;
 }
 
 static void look_at(struct gobject_heap *heap, uint32_t number)
@@ -88,17 +87,17 @@ static void look_at(struct gobject_heap *heap, uint32_t number)
 	last = last < PRIVATE_MAX ? last : PRIVATE_MAX;
 	for (uint64_t offset = 0; offset <= last; offset += INSTANCE_ALIGN) {
 		uint64_t word = gobject_word(bytes + offset);
-		uint32_t type = word < PRIVATE_MAX ? 0 : find_class(heap, word);
+		const struct gobject_type *type = word < PRIVATE_MAX ? NULL : gobject_class(heap, word);
 		uint32_t count;
 
-		if (type == 0 || offset + heap->types->type[type - 1].size != size)
+		if (type == NULL || offset + type->size != size)
 			continue;
 		count = gobject_half(bytes + offset + GOBJECT_REFCOUNT);
 		if (count == 0 || count >= REFCOUNT_SANE)
 			continue;
-		heap->type[number] = type;
+		heap->type[number] = 1 + (uint32_t)(type - heap->types->type);
 		heap->offset[number] = (uint32_t)offset;
-		gobject_put(heap, number, offset, heap->types->type[type - 1].name, count);
+		gobject_put(heap, number, offset, type->name, count);
 		return;
 	}
 }

@@ -34,6 +34,11 @@
 #define CLOSURE_INVALID   19u /* and 8 */
 #define NOTIFIER_SIZE     16u /* data, function */
 
+/* struct _InstanceData of gtype.c */
+#define TYPE_SIZE  80u
+#define TYPE_DATA  48u
+#define TYPE_CLASS 56u
+
 /* GHashTable */
 #define TABLE_SIZE   96u
 #define TABLE_KEYS   32u
@@ -234,6 +239,19 @@ static void table_rules(struct gobject_heap *heap, uint32_t number)
 		put_pointer(heap, keys + 8 * i, CASTAWAY_WEAK);
 }
 
+/* What a type of GParamSpecs was registered with is freed when its class is
+ * initialized, and still pointed to. */
+static void type_rules(struct gobject_heap *heap, uint32_t number)
+{
+	const uint8_t *bytes =
+		heap->index->blocks[number].size == TYPE_SIZE ? gobject_block(heap, number, TYPE_SIZE) : NULL;
+	const struct gobject_type *type =
+		bytes != NULL ? gobject_class(heap, gobject_word(bytes + TYPE_CLASS)) : NULL;
+
+	if (type != NULL && type->size == 0)
+		put_pointer(heap, bytes + TYPE_DATA, CASTAWAY_BORROWED);
+}
+
 /* ---- data about an object --------------------------------------------------------- */
 
 /* {object, n, {function, data}[n]}; returns n. */
@@ -351,6 +369,9 @@ static void data_rules(struct gobject_heap *heap, uint32_t number)
 
 		element_rules(heap, object, gobject_half(element), gobject_word(element + 8));
 	}
+	/* Room for more, with what the memory held before. */
+	for (uint64_t at = DATA_HEAD + (uint64_t)count * DATA_ELEMENT; at + 8 <= size; at += 8)
+		put_pointer(heap, data + at, CASTAWAY_BORROWED);
 }
 
 bool gobject_rules(struct gobject_heap *heap)
@@ -363,10 +384,12 @@ bool gobject_rules(struct gobject_heap *heap)
 	for (uint32_t i = 0; i < blocks; i++)
 		handler_rules(heap, i);
 	for (uint32_t i = 0; i < blocks; i++) {
-		if (heap->type[i] != 0)
+		if (heap->type[i] != 0) {
 			data_rules(heap, i);
-		else
+		} else {
 			table_rules(heap, i);
+			type_rules(heap, i);
+		}
 	}
 	return true;
 }

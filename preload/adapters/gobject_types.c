@@ -17,6 +17,7 @@
 #include "gobject.h"
 
 #define FUNDAMENTAL_OBJECT (20ul << 2)
+#define FUNDAMENTAL_PARAM  (19ul << 2)
 #define DEPTH_MAX          64u
 
 struct type_query {
@@ -80,7 +81,7 @@ static bool load(void)
 }
 
 /* An abstract type, or one without an instance yet, has no class. */
-static void add_type(struct gobject_types *types, unsigned long type)
+static void add_type(struct gobject_types *types, unsigned long fundamental, unsigned long type)
 {
 	struct type_query query = {0};
 	const unsigned long *class = s_glib.g_type_class_peek(type);
@@ -90,13 +91,13 @@ static void add_type(struct gobject_types *types, unsigned long type)
 	if (class == NULL || *class != type || query.name == NULL || query.instance_size < GOBJECT_SIZE)
 		return;
 	entry->class = (uintptr_t) class;
-	entry->size = query.instance_size;
+	entry->size = fundamental == FUNDAMENTAL_OBJECT ? query.instance_size : 0;
 	entry->name = strings_intern(query.name, strlen(query.name));
 	types->count++;
 }
 
 /* Depth first, children in their order; false when it is too deep or too much. */
-static bool walk(struct gobject_types *types)
+static bool walk(struct gobject_types *types, unsigned long fundamental)
 {
 	struct {
 		unsigned long *types;
@@ -105,8 +106,8 @@ static bool walk(struct gobject_types *types)
 	unsigned depth = 1;
 	bool whole = true;
 
-	add_type(types, FUNDAMENTAL_OBJECT);
-	level[0].types = s_glib.g_type_children(FUNDAMENTAL_OBJECT, &level[0].count);
+	add_type(types, fundamental, fundamental);
+	level[0].types = s_glib.g_type_children(fundamental, &level[0].count);
 	level[0].next = 0;
 	while (depth > 0) {
 		unsigned long type;
@@ -120,7 +121,7 @@ static bool walk(struct gobject_types *types)
 			whole = false;
 			continue;
 		}
-		add_type(types, type);
+		add_type(types, fundamental, type);
 		level[depth].types = s_glib.g_type_children(type, &level[depth].count);
 		level[depth++].next = 0;
 	}
@@ -192,7 +193,7 @@ static void collect(void)
 	if (types == NULL)
 		return;
 	types->count = 0;
-	if (!walk(types))
+	if (!walk(types, FUNDAMENTAL_OBJECT) || !walk(types, FUNDAMENTAL_PARAM))
 		limits_count(CASTAWAY_LIMIT_ADAPTER_OFF, 1, "gobject: more types than are looked at");
 	collect_quarks(types);
 	types->nullify = (uintptr_t)s_glib.g_nullify_pointer;
