@@ -13,8 +13,12 @@
 #include "emit.h"
 #include "guard.h"
 #include "resolve.h"
+#include "roots.h"
 #include "shadow.h"
 #include "stack.h"
+
+/* Larger blocks are seldom recycled as a whole, and often never used up. */
+#define SCRUB_MAX (64u << 10)
 
 static void birth(void *block, size_t size, const struct stack_start *start)
 {
@@ -28,6 +32,8 @@ static void birth(void *block, size_t size, const struct stack_start *start)
 		stack = stack_capture(thread, start);
 		shadow_insert(thread, (uintptr_t)block, size, stack, CASTAWAY_RUNTIME_NONE);
 		emit_alloc(thread, (uintptr_t)block, size, stack);
+	} else {
+		roots_note_hidden(block, size);
 	}
 	guard_leave(&guard);
 }
@@ -50,6 +56,8 @@ static bool death(void *block, struct shadow_block *former, const struct stack_s
 		if (known)
 			emit_free(thread, (uintptr_t)block, stack);
 	}
+	if (!known)
+		roots_forget_hidden(block);
 	guard_leave(&guard);
 	return known;
 }
@@ -67,11 +75,26 @@ static void undo_death(const struct shadow_block *former)
 	guard_leave(&guard);
 }
 
+/* Recycled memory still holds the pointers that it held before, and would keep
+ * alive what they lead to. */
+static inline void scrub(void *block, size_t from, size_t to)
+{
+	if (g_config.scrub && g_config.scan && from < to && to <= SCRUB_MAX)
+		memset((char *)block + from, 0, to - from);
+}
+
 static inline void *born(void *block, size_t size, const struct stack_start *start)
 {
 	if (block != NULL)
 		birth(block, size, start);
 	return block;
+}
+
+static inline void *born_dirty(void *block, size_t size, const struct stack_start *start)
+{
+	if (block != NULL)
+		scrub(block, 0, size);
+	return born(block, size, start);
 }
 
 HOOK_EXPORT void *malloc(size_t size)
@@ -80,7 +103,7 @@ HOOK_EXPORT void *malloc(size_t size)
 
 	if (!resolve_ready())
 		return resolve_boot_alloc(0, size);
-	return born(g_real.malloc(size), size, &start);
+	return born_dirty(g_real.malloc(size), size, &start);
 }
 
 HOOK_EXPORT void *calloc(size_t count, size_t size)
@@ -142,6 +165,7 @@ static void *move_boot_block(void *block, size_t size)
 static void *resize(void *block, size_t size, const struct stack_start *start)
 {
 	struct shadow_block former;
+	size_t usable;
 	void *moved;
 	bool known;
 
@@ -150,9 +174,13 @@ static void *resize(void *block, size_t size, const struct stack_start *start)
 	if (!resolve_ready())
 		return resolve_boot_alloc(0, size);
 	if (block == NULL)
-		return born(g_real.realloc(NULL, size), size, start);
+		return born_dirty(g_real.realloc(NULL, size), size, start);
+	/* A program may use all of it, and realloc keeps it. */
+	usable = g_config.scrub && g_config.scan ? g_real.malloc_usable_size(block) : 0;
 	known = death(block, &former, start);
 	moved = g_real.realloc(block, size);
+	if (moved != NULL && usable != 0)
+		scrub(moved, usable, size);
 	if (moved != NULL)
 		birth(moved, size, start);
 	else if (size != 0 && known) /* with size 0 the block was freed */
@@ -190,7 +218,7 @@ HOOK_EXPORT int posix_memalign(void **ret, size_t alignment, size_t size)
 	}
 	error = g_real.posix_memalign(ret, alignment, size);
 	if (error == 0)
-		(void)born(*ret, size, &start);
+		(void)born_dirty(*ret, size, &start);
 	return error;
 }
 
@@ -208,7 +236,7 @@ HOOK_EXPORT int posix_memalign(void **ret, size_t alignment, size_t size)
                                                                          \
 		if (!resolve_ready())                                    \
 			return resolve_boot_alloc(boot_alignment, size); \
-		return born(g_real.name arguments, size, &start);        \
+		return born_dirty(g_real.name arguments, size, &start);  \
 	}
 ALIGNED(X)
 #undef X
