@@ -160,7 +160,7 @@ extern struct cpython_api g_py;
 
 enum py_values_place {
 	PY_VALUES_BEFORE,      /* a pointer before the object */
-	PY_VALUES_TAGGED_DICT, /* the dict pointer before the object, low bit set */
+	PY_VALUES_TAGGED_DICT, /* in place of the dict pointer before the object, less one */
 	PY_VALUES_AFTER,       /* in the object's own block, behind it */
 };
 
@@ -170,6 +170,7 @@ struct cpython_layout {
 	int16_t cframe;        /* in the thread state; -1: no such indirection */
 	int16_t current_frame; /* in the cframe, or in the thread state */
 	uint16_t frame_code, frame_previous, frame_instr, frame_locals;
+	uint16_t frame_owner; /* where a shim is marked as the interpreter's; 0: it has no code object */
 	uint16_t code_bytes, code_locals_count;
 	uint16_t unicode_ascii, unicode_compact; /* where the characters begin */
 	uint16_t type_qualname, type_cached_keys;
@@ -183,6 +184,7 @@ struct cpython_layout {
 extern const struct cpython_layout *g_py_layout; /* NULL: unknown version */
 
 /* The same in all of 3.11 to 3.13. */
+#define PY_FRAME_OWNER_SHIM      3
 #define PY_FRAME_OBJECT_FRAME    24
 #define PY_CODE_FILENAME         112
 #define PY_CODE_QUALNAME         128

@@ -144,7 +144,7 @@ static const uintptr_t *inline_values(const struct py_type_info *info, const str
 		break;
 	case PY_VALUES_TAGGED_DICT:
 		values = py_word(object, -PY_MANAGED_DICT_BEFORE);
-		values = values & 1 ? values - 1 : 0;
+		values = values & 1 ? values + 1 : 0;
 		break;
 	case PY_VALUES_AFTER:
 		if (info->type->flags & PY_TYPE_INLINE_VALUES)

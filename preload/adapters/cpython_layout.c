@@ -40,6 +40,7 @@ static const struct cpython_layout s_layouts[] = {
 	 .frame_previous = 8,
 	 .frame_instr = 56,
 	 .frame_locals = 72,
+	 .frame_owner = 70,
 	 .code_bytes = 192,
 	 .code_locals_count = 72,
 	 .unicode_ascii = 40,

@@ -37,7 +37,11 @@ void cpython_stack_forget(uintptr_t address, uint64_t size)
 /* False for the interpreter's own shim frames, which run no code object. */
 static bool read_frame(uintptr_t frame, struct frame *ret)
 {
+	uint16_t owner = g_py_layout->frame_owner;
+
 	ret->code = py_word((void *)frame, g_py_layout->frame_code);
+	if (owner != 0 && *(const uint8_t *)(frame + owner) == PY_FRAME_OWNER_SHIM)
+		return false;
 	if (ret->code == 0 || (ret->code & 7) != 0 ||
 	    ((struct py_object *)ret->code)->type != g_py.PyCode_Type)
 		return false;
