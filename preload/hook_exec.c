@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include "adapters/adapter.h"
+#include "config.h"
+#include "emit.h"
 #include "guard.h"
 #include "inherit.h"
 #include "process.h"
@@ -21,8 +23,20 @@
 #include "resolve.h"
 #include "writer.h"
 
+/* Its path is not known here, and not needed: who has another libcastaway.so in
+ * the list is traced as well. */
+static bool has_preload(char *const envp[])
+{
+	static const char variable[] = "LD_PRELOAD=";
+
+	for (size_t i = 0; envp != NULL && envp[i] != NULL; i++)
+		if (strncmp(envp[i], variable, sizeof(variable) - 1) == 0)
+			return strstr(envp[i], "libcastaway") != NULL;
+	return false;
+}
+
 /* An exec that may succeed ends the trace; true when it was ended. */
-static bool end_trace(bool may_succeed)
+static bool end_trace(bool may_succeed, char *const envp[])
 {
 	struct guard guard;
 	bool ended = false;
@@ -32,6 +46,9 @@ static bool end_trace(bool may_succeed)
 		/* A child that has shown nothing yet leaves no trace. */
 		ended = may_succeed && inherit_is_owner() && !writer_is_pending();
 		if (ended) {
+			if (g_config.follow && !has_preload(envp))
+				limits_count(CASTAWAY_LIMIT_NOT_FOLLOWED, 1,
+					     "the program executed another one without LD_PRELOAD");
 			adapter_at_exit(CASTAWAY_END_EXEC);
 			writer_finish(CASTAWAY_END_EXEC);
 		}
@@ -55,23 +72,24 @@ static bool is_executable(const char *path)
 	return RAW_CALL(SYS_faccessat, AT_FDCWD, path, X_OK) == 0;
 }
 
-/* X(name, parameters, arguments, may it succeed) */
+/* X(name, parameters, arguments, environment, may it succeed) */
 #define EXECS(X)                                                                                         \
-	X(execve, (const char *path, char *const argv[], char *const envp[]), (path, argv, envp),        \
+	X(execve, (const char *path, char *const argv[], char *const envp[]), (path, argv, envp), envp,  \
 	  is_executable(path))                                                                           \
-	X(execv, (const char *path, char *const argv[]), (path, argv), is_executable(path))              \
-	X(execvp, (const char *file, char *const argv[]), (file, argv), true)                            \
-	X(execvpe, (const char *file, char *const argv[], char *const envp[]), (file, argv, envp), true) \
-	X(fexecve, (int fd, char *const argv[], char *const envp[]), (fd, argv, envp), true)
+	X(execv, (const char *path, char *const argv[]), (path, argv), environ, is_executable(path))     \
+	X(execvp, (const char *file, char *const argv[]), (file, argv), environ, true)                   \
+	X(execvpe, (const char *file, char *const argv[], char *const envp[]), (file, argv, envp), envp, \
+	  true)                                                                                          \
+	X(fexecve, (int fd, char *const argv[], char *const envp[]), (fd, argv, envp), envp, true)
 
-#define X(name, parameters, arguments, may_succeed)         \
-	HOOK_EXPORT int name parameters                     \
-	{                                                   \
-		bool ended;                                 \
-                                                            \
-		(void)resolve_ready();                      \
-		ended = end_trace(may_succeed);             \
-		return go_on(ended, g_real.name arguments); \
+#define X(name, parameters, arguments, environment, may_succeed) \
+	HOOK_EXPORT int name parameters                          \
+	{                                                        \
+		bool ended;                                      \
+                                                                 \
+		(void)resolve_ready();                           \
+		ended = end_trace(may_succeed, environment);     \
+		return go_on(ended, g_real.name arguments);      \
 	}
 EXECS(X)
 #undef X

@@ -173,6 +173,14 @@ def exec_gives_two_traces(directory):
     equal(set(by_exe), {"endings", "shapes"}, "programs")
     equal([kinds(by_exe[p]) for p in ("endings", "shapes")], [[PAIR], [PAIR]], "structures")
     equal(Trace(by_exe["endings"]).end()[0], 4, "END reason of the image before exec")
+    equal("not-followed" in limit_codes(report(by_exe["endings"])), False, "the program after it was followed")
+
+
+@case
+def exec_without_preload(directory):
+    """a program that executes another one without LD_PRELOAD: its report says so"""
+    trace = record_one(directory, ["env", "-u", "LD_PRELOAD", tracee("endings"), "status", "3"], status=3)
+    member("not-followed", limit_codes(report(trace)), "limits")
 
 
 @case
