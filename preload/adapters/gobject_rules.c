@@ -304,21 +304,16 @@ static void location_rules(struct gobject_heap *heap, const uint8_t *object, con
 	/* A list of frozen memory ends, unless it is none. */
 	for (uint32_t i = 0; node != 0 && i < heap->index->count; i++) {
 		const uint8_t *link = block_at(heap, node, 16, NULL);
-		const uint8_t *where;
-		uint64_t location;
-		uint32_t holder;
+		uint64_t where;
 
 		if (link == NULL)
 			return;
-		location = gobject_word(link);
-		holder = scan_find(heap->index, location);
-		where = holder == SCAN_NONE ? NULL : gobject_block(heap, holder, 8);
-		if (where != NULL &&
-		    location - heap->index->blocks[holder].address <= heap->index->blocks[holder].size - 8 &&
-		    (gobject_word((const uint8_t *)(uintptr_t)location) & ~(uint64_t)DATA_TAG) ==
+		where = gobject_word(link);
+		if (where % 8 == 0 && where + 8 > where && maps_readable(heap->maps, where, where + 8) &&
+		    (gobject_word((const uint8_t *)(uintptr_t)where) & ~(uint64_t)DATA_TAG) ==
 			    (uintptr_t)object) {
 			put_pointer(heap, link, CASTAWAY_WEAK);
-			put_rule(heap, CASTAWAY_RULE_POINTER, location, CASTAWAY_WEAK);
+			put_rule(heap, CASTAWAY_RULE_POINTER, where, CASTAWAY_WEAK);
 		}
 		node = gobject_word(link + 8);
 	}
