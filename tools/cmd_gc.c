@@ -3,7 +3,6 @@
  * `castaway gc TRACE QUESTION`: the questions of Python's gc module, asked of
  * one moment of a trace.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -197,22 +196,6 @@ static const struct question *find_question(const char *name)
 	return NULL;
 }
 
-/* 0x and hexadecimal digits, or decimal digits. */
-static bool parse_address(const char *text, uint64_t *ret)
-{
-	bool hexadecimal = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
-	const char *digits = hexadecimal ? text + 2 : text;
-	char *end;
-
-	if (!hexadecimal)
-		return option_parse_number(text, ret);
-	if (!*digits || strspn(digits, "0123456789abcdefABCDEF") != strlen(digits))
-		return false;
-	errno = 0;
-	*ret = strtoull(digits, &end, 16);
-	return errno == 0;
-}
-
 static int ask(struct trace *trace, const struct question *question, uint64_t address)
 {
 	struct gc_print print;
@@ -251,7 +234,7 @@ int cmd_gc(int argc, char **argv)
 		return message_usage("gc: %s %s (see castaway gc --help)", question->name,
 				     question->of_object ? "takes the address of one object"
 							 : "takes nothing more");
-	if (question->of_object && !parse_address(argv[first + 2], &address))
+	if (question->of_object && !option_parse_address(argv[first + 2], &address))
 		return message_usage(
 			"gc: '%s' is no address: expected 0x and hexadecimal digits, or decimal ones",
 			argv[first + 2]);

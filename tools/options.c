@@ -43,6 +43,20 @@ bool option_parse_number(const char *text, uint64_t *ret)
 	return !errno && !*end;
 }
 
+bool option_parse_address(const char *text, uint64_t *ret)
+{
+	bool hexadecimal = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+	const char *digits = text + 2;
+
+	if (!hexadecimal)
+		return option_parse_number(text, ret);
+	if (!*digits || digits[strspn(digits, "0123456789abcdefABCDEF")])
+		return false;
+	errno = 0;
+	*ret = strtoull(digits, NULL, 16);
+	return !errno;
+}
+
 bool option_number(const struct option_row *row, const char *argument)
 {
 	return option_parse_number(argument, row->value);

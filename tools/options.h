@@ -31,6 +31,9 @@ bool option_list(const struct option_row *row, const char *argument);   /* struc
 /* Reads a decimal number; false when it is none or too large. */
 bool option_parse_number(const char *text, uint64_t *ret);
 
+/* Reads 0x and hexadecimal digits, or a decimal number. */
+bool option_parse_address(const char *text, uint64_t *ret);
+
 struct option_list {
 	const char **items; /* NULL-terminated; NULL when empty */
 	size_t count;

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Every reference taken and given back, as a call tree: where the ones that
+ * are still outstanding were taken.  A subtree that gave back as many as it
+ * took is balanced, and is left out unless asked for.
+ *
+ * Source of the idea: Mozilla's refcount balancer (tools/rb), whose trees are
+ * by function; these are by call site.
+ */
+#ifndef BALANCE_H
+#define BALANCE_H
+
+#include "replay.h"
+
+/* A frame of the call tree, with everything that was called from it. */
+struct balance_node {
+	uint32_t stack;  /* stack node; 0 = references without a stack */
+	uint32_t parent; /* index of the caller; BALANCE_NONE at the bottom */
+	uint64_t refs, unrefs;
+	uint64_t own_refs, own_unrefs; /* of events with exactly this stack */
+};
+
+#define BALANCE_NONE UINT32_MAX
+
+struct balance {
+	struct balance_node *nodes; /* callers before what they call, whole subtrees together */
+	size_t count;
+	uint64_t refs, unrefs; /* births included */
+	int64_t counts;        /* of all objects at the moment */
+	int64_t before;        /* counts that no event explains: a fork child has them from its parent */
+};
+
+struct balance_options {
+	uint64_t until; /* ticks of the moment; UINT64_MAX: the end */
+	bool all;       /* balanced subtrees too */
+	/* Called now and then with a number of events; false cancels.  May be NULL. */
+	bool (*progress)(void *arg, uint64_t events);
+	void *progress_arg;
+};
+
+/* `objects`: alive at the moment; no duplicates. */
+enum error_code balance_run(struct trace *trace, const struct replay_object *const *objects, size_t count,
+			    const struct balance_options *options, struct balance *ret, struct error *error);
+
+void balance_done(struct balance *balance);
+
+#endif
