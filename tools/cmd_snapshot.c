@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cmd.h"
@@ -20,6 +21,8 @@
 #include "preload/control.h"
 
 #define PATIENCE_SECONDS 120
+#define START_MS         500
+#define START_TRIES      25
 
 /* What is wrong lies with the process, not with the command line. */
 #define STATUS_FAILED 1
@@ -56,7 +59,7 @@ static bool is_own(int fd, long pid)
 }
 
 /* -1 when nothing of castaway's is there. */
-static int reach(long pid)
+static int reach_once(long pid)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
@@ -71,6 +74,19 @@ static int reach(long pid)
 		return fd;
 	close(fd);
 	return -1;
+}
+
+/* A process that has just begun may not have its socket yet. */
+static int reach(long pid)
+{
+	const struct timespec pause = {.tv_nsec = START_MS * 1000000l / START_TRIES};
+	int fd = reach_once(pid);
+
+	for (int i = 0; fd < 0 && i < START_TRIES && (!kill((pid_t)pid, 0) || errno == EPERM); i++) {
+		nanosleep(&pause, NULL);
+		fd = reach_once(pid);
+	}
+	return fd;
 }
 
 static int ask(int fd, long pid)

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 
-from support import EXE, LIBRARY, Skip, case, castaway, clean_environment, equal, main, record, record_one, run, tracee
+from support import EXE, LIBRARY, Skip, case, castaway, clean_environment, equal, main, member, record, record_one, run, tracee
 from traceformat import Trace
 
 EXIT, REQUEST, INTERVAL, API = 1, 2, 3, 4  # reasons
@@ -267,16 +267,18 @@ def not_recorded(directory):
 def intervals(directory):
     """--snapshot-every takes them while the program runs"""
     with Running(directory, "--scan=yes", "--snapshot-every=50") as running:
-        info = lambda: json.loads(castaway("info", "--format=json", trace_of(directory)).out)["snapshots"]
-        eventually(lambda: len([s for s in info() if s["complete"]]) >= 3, "three snapshots")
+        eventually(lambda: finished(directory) >= 3, "three snapshots")
         snapshots = running.finish().snapshots()
     reasons = [s["reason"] for _, s in sorted(snapshots.items())]
     equal(reasons, [INTERVAL] * (len(reasons) - 1) + [EXIT], "reasons")
     assert all(s["end"] and s["method"] in (PTRACE, ALONE) for s in snapshots.values()), snapshots
 
 
-def trace_of(directory):
-    return os.path.join(directory, os.listdir(directory)[0])
+def finished(directory):
+    """Snapshots in the trace, which is still being written."""
+    name, = os.listdir(directory)
+    result = castaway("info", "--format=json", os.path.join(directory, name))
+    return sum(s["complete"] for s in json.loads(result.out)["snapshots"]) if result.status == 0 else 0
 
 
 @case
@@ -302,7 +304,7 @@ def killed_helper(directory):
     """when the helper is killed, so that nobody answers, the program runs on"""
     with Running(directory, "--scan=yes") as running:
         os.kill(running.helper(), signal.SIGKILL)
-        equal(castaway("snapshot", running.pid).status, 2, "without a helper")
+        member(castaway("snapshot", running.pid).status, (1, 2), "without a helper")
         running.finish()
 
 
