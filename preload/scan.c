@@ -82,7 +82,7 @@ bool scan_index_add(struct scan_index *index, uint64_t address, uint64_t size, u
 		return false;
 	}
 	index->blocks[index->count++] =
-		(struct scan_block){.address = address, .size = size, .runtime = runtime};
+		(struct scan_block){.address = address, .size = size & SCAN_SIZE_MASK, .runtime = runtime};
 	return true;
 }
 

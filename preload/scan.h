@@ -15,11 +15,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SCAN_NONE UINT32_MAX
+#define SCAN_NONE      UINT32_MAX
+#define SCAN_SIZE_BITS 56
+#define SCAN_SIZE_MASK ((UINT64_C(1) << SCAN_SIZE_BITS) - 1)
 
 struct scan_block {
 	uint64_t address;
-	uint64_t size : 56;
+	uint64_t size : SCAN_SIZE_BITS;
 	uint64_t runtime : 8; /* whose allocator made it */
 };
 
