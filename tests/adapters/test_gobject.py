@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# GObject without a change to it or to the program: cycles through private data,
+# closures, data lists, lists, stores, and toggle references are found, and
+# nothing else is.
+import os
+import shutil
+
+from support import Skip, case, equal, limit_codes, main, only_structure, record, report, stranded
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PROGRAM = os.path.join(os.environ.get("CASTAWAY_ADAPTERS", HERE), "gobject")
+RUNS = 3
+HANDLER = ["GClosure", "signal handler"]
+
+
+def judge(directory, command, status=0, env=None):
+    result = record(directory, command, ("--scan=yes",), env=env)
+    equal(result.status, status, "status of %s\n%s" % (command, result))
+    equal(len(result.traces), 1, "traces")
+    return report(result.traces[0], "--leaks")
+
+
+def act(directory, kind, what, env=None):
+    if not os.path.exists(PROGRAM):
+        raise Skip("built without GLib's headers")
+    return judge(directory, [PROGRAM, kind, what], env=env)
+
+
+def runtime(judged):
+    return [r for r in judged["runtimes"] if r["name"] == "gobject"]
+
+
+def planted(kind, title, *types):
+    """A kind of the program: `types` are those of the members that GObject counts, and all have one reference."""
+    def test(directory):
+        for _ in range(RUNS):
+            found = only_structure(act(directory, kind, "strand"))
+            counted = [m for m in found["members"] if m["runtime"] == "gobject"]
+            equal(sorted(m["type"] for m in counted), sorted(types), "members")
+            equal([m for m in found["members"] if m["runtime"] not in ("gobject", "none")], [], "other members")
+        for what in ("break", "keep"):
+            equal(stranded(act(directory, kind, what)), [], what)
+
+    test.__name__ = kind
+    test.__doc__ = title
+    case(test)
+
+
+planted("pair", "Two objects refer to each other from their private data", "Node", "Node")
+planted("closure", "A handler's data is the object that it is connected to", "Node", *HANDLER)
+planted("context", "A handler's data is a structure that holds the object", "Node", *HANDLER)
+planted("qdata", "A hash table among the object's data holds the object", "Node")
+planted("children", "A parent's list of children, which hold the parent", "Node", "Node", "Node", "Node")
+planted("store", "A GListStore's item holds the store", "GListStore", "Node")
+planted("binding", "A pair with a GBinding, which is no part of the cycle", "Node", "Node")
+planted("toggle", "A toggle reference from the object's own wrapper", "Node", "Node")
+planted("masked", "Handlers without a notifier, weak pointers and a GWeakRef that lead to a cycle hold nothing",
+        "Node", *HANDLER)
+
+
+@case
+def counts(directory):
+    """counts are those of the memory, and all of them are explained"""
+    found = only_structure(act(directory, "context", "strand"))
+    equal([m["refcount"] for m in found["members"] if m["runtime"] == "gobject"], [1, 1, 1], "counts")
+    evidence = found["evidence"]
+    equal((evidence["refcounts"], evidence["explained_inside"], evidence["unexplained"], evidence["edges"]),
+          (3, 3, 0, "scanned"), "evidence")
+
+
+@case
+def forgotten(directory):
+    """an object with a reference that nobody has is no cycle: over-referenced"""
+    judged = act(directory, "forgotten", "strand")
+    equal(stranded(judged), [], "stranded")
+    equal([(s["verdict"], s["type"], s["refcount"], s["count"]) for s in judged["leaks"]],
+          [("over-referenced", "Node", 1, 1)], "leaks")
+    for what in ("break", "keep"):
+        equal([s["verdict"] for s in act(directory, "forgotten", what)["leaks"]], [], what)
+
+
+@case
+def described(directory):
+    """the report says which GLib it was, and that rules apply"""
+    [row] = runtime(act(directory, "pair", "keep"))
+    equal(row["status"], "rules")
+    equal([part.isdigit() for part in row["version"].split(".")], [True] * 3, row["version"])
+    # Two nodes, the living one, and its handler with the closure.
+    equal(row["objects"], 5, "objects")
+
+
+@case
+def slices(directory):
+    """a program that asks for GLib's own slabs gets them, and the report says what that hides"""
+    judged = act(directory, "pair", "keep", env={"G_SLICE": "debug-blocks"})
+    [row] = runtime(judged)
+    old = tuple(int(n) for n in row["version"].split(".")[:2]) < (2, 76)
+    equal("adapter-off" in limit_codes(judged), old, "limit")
+
+
+@case
+def tools(directory):
+    """unmodified programs of GLib: nothing is stranded"""
+    text = os.path.join(directory, "text")
+    with open(text, "w") as file:
+        file.write("some text\n")
+    commands = (("gio", "info", text), ("gio", "copy", text, text + ".copy"), ("gio", "tree", "/etc/apt"),
+                ("gio", "mime", "text/plain"), ("gsettings", "list-recursively"), ("gapplication", "list-apps"))
+    missing = [c[0] for c in commands if not shutil.which(c[0])]
+    if missing:
+        raise Skip("no " + missing[0])
+    for command in commands:
+        judged = judge(directory, list(command))
+        equal(stranded(judged), [], " ".join(command))
+        assert runtime(judged), "%s: GObject was not seen" % (command,)
+
+
+if __name__ == "__main__":
+    main()
