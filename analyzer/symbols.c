@@ -217,6 +217,17 @@ static struct module_state *open_module(struct symbols *symbols, uint32_t index)
 	return state;
 }
 
+const char *symbols_variable(struct symbols *symbols, uint32_t module, uint64_t address, uint64_t *offset)
+{
+	struct module_state *state;
+
+	if (module == 0 || module > symbols->trace->module_count)
+		return NULL;
+	state = open_module(symbols, module - 1);
+	return symbols_elf_variable(&state->elf, address - symbols->trace->modules[module - 1].load_bias,
+				    offset);
+}
+
 /* The parts that a compiler makes of one function are that function to a
  * reader: `f.cold`, `f.part.0`, and `f(int) [clone .cold]` once demangled. */
 static void strip_clone(char *name)

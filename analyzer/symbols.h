@@ -48,6 +48,10 @@ size_t symbols_stack(struct symbols *symbols, uint32_t node, size_t max, struct 
 size_t symbols_program_stack(struct symbols *symbols, uint32_t node, size_t max, struct symbols_frame **ret);
 bool symbols_is_castaway(const struct symbols_frame *frame);
 
+/* The variable at an address of a module (numbers from 1), as the symbol table
+ * calls it, and where in it the address lies; NULL = not known. */
+const char *symbols_variable(struct symbols *symbols, uint32_t module, uint64_t address, uint64_t *offset);
+
 /* How far the modules that were asked about could be trusted. */
 struct symbols_statistics {
 	uint64_t missing;          /* no file with the right build id was found */

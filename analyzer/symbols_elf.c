@@ -296,6 +296,39 @@ const struct symbols_symbol *symbols_elf_find(const struct symbols_elf *elf, uin
 	return NULL;
 }
 
+static Elf_Scn *symbol_section(const struct symbols_elf *elf)
+{
+	Elf_Scn *section = find_section(elf->table.elf, SHT_SYMTAB, NULL);
+
+	return section != NULL ? section : find_section(elf->table.elf, SHT_DYNSYM, NULL);
+}
+
+const char *symbols_elf_variable(const struct symbols_elf *elf, uint64_t address, uint64_t *offset)
+{
+	Elf_Scn *section = elf->table.elf != NULL ? symbol_section(elf) : NULL;
+	Elf_Data *data = section != NULL ? elf_getdata(section, NULL) : NULL;
+	const char *best = NULL;
+	GElf_Shdr header;
+	GElf_Sym symbol;
+
+	if (data == NULL || gelf_getshdr(section, &header) == NULL || header.sh_entsize == 0)
+		return NULL;
+	for (size_t i = 0; i < data->d_size / header.sh_entsize && i < MAX_SYMBOLS; i++) {
+		const char *name;
+
+		if (gelf_getsym(data, (int)i, &symbol) == NULL ||
+		    GELF_ST_TYPE(symbol.st_info) != STT_OBJECT || symbol.st_shndx == SHN_UNDEF ||
+		    address - symbol.st_value >= symbol.st_size)
+			continue;
+		name = elf_strptr(elf->table.elf, header.sh_link, symbol.st_name);
+		if (name == NULL || *name == '\0' || (best != NULL && address - symbol.st_value >= *offset))
+			continue;
+		best = name;
+		*offset = address - symbol.st_value;
+	}
+	return best;
+}
+
 /* ---- opening -------------------------------------------------------------- */
 
 /* Keeps `file` for what it is good for; returns false when it is not wanted. */
@@ -346,9 +379,7 @@ void symbols_elf_open(struct symbols_elf *elf, const struct trace_module *module
 	candidates_free(&list);
 	if (elf->table.elf == NULL)
 		return;
-	section = find_section(elf->table.elf, SHT_SYMTAB, NULL);
-	if (section == NULL)
-		section = find_section(elf->table.elf, SHT_DYNSYM, NULL);
+	section = symbol_section(elf);
 	if (section != NULL)
 		read_symbols(elf, section);
 }

@@ -40,4 +40,8 @@ void symbols_elf_close(struct symbols_elf *elf);
 /* The function that covers `address` (as linked), or NULL. */
 const struct symbols_symbol *symbols_elf_find(const struct symbols_elf *elf, uint64_t address);
 
+/* The variable that covers `address` (as linked), of the file's own table; its
+ * name is the file's.  Looks through the whole table each time. */
+const char *symbols_elf_variable(const struct symbols_elf *elf, uint64_t address, uint64_t *offset);
+
 #endif

@@ -101,6 +101,18 @@ uint32_t modules_find(uintptr_t pc, uintptr_t *load_bias)
 	return range ? range->module : 0;
 }
 
+uint32_t modules_of_data(uintptr_t address)
+{
+	/* The newest: where one was, another may have come. */
+	for (uint32_t number = s_module_count; number > 0; number--) {
+		const struct module *module = s_modules[number];
+
+		if (!module->gone && address >= module->elf.start && address < module->elf.end)
+			return number;
+	}
+	return 0;
+}
+
 bool modules_frame_info(uintptr_t pc, struct cfi_section *ret)
 {
 	const struct range *range = range_find(pc);

@@ -35,6 +35,10 @@ static inline uint32_t modules_tag(uint32_t number)
 /* Load bias of a frame tag's module; 0 for others. */
 uintptr_t modules_bias(uint32_t tag);
 
+/* The module in whose segments the address lies, data included; 0 = none.  Call
+ * where nothing is loaded meanwhile (the snapshot child). */
+uint32_t modules_of_data(uintptr_t address);
+
 /* dl_iterate_phdr() over the table, for the unwinder. */
 int modules_iterate_phdr(int (*visit)(struct dl_phdr_info *info, size_t size, void *arg), void *arg);
 

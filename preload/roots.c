@@ -20,11 +20,11 @@
 #include <sys/uio.h>
 
 #include "arena.h"
+#include "modules.h"
 #include "ranges.h"
 #include "rawio.h"
 #include "resolve.h"
 #include "roots_internal.h"
-#include "stack.h"
 
 #define PAGE_SIZE_   4096u
 #define RED_ZONE     128u
@@ -197,8 +197,6 @@ static void scan_registers(struct walk *walk, const struct stopped_thread *threa
 /* Above a thread's descriptor and the stack below it lies its static TLS. */
 static void classify(struct walk *walk, const struct maps_entry *entry)
 {
-	uintptr_t bias;
-
 	walk->kind = CASTAWAY_ROOT_MEMORY;
 	walk->where = 0;
 	for (size_t i = 0; i < walk->count; i++) {
@@ -216,7 +214,7 @@ static void classify(struct walk *walk, const struct maps_entry *entry)
 	}
 	if (walk->kind == CASTAWAY_ROOT_TLS)
 		return;
-	walk->where = modules_find(entry->start, &bias);
+	walk->where = modules_of_data(entry->start);
 	if (walk->where != 0)
 		walk->kind = CASTAWAY_ROOT_MODULE;
 }
@@ -226,14 +224,13 @@ static void classify(struct walk *walk, const struct maps_entry *entry)
 static bool is_relro(const struct walk *walk, const struct maps_entry *entry)
 {
 	const struct maps_entry *next = entry + 1;
-	uintptr_t bias;
 	uint32_t module;
 
 	if (entry->kind != MAPS_FILE || next == walk->maps->entries + walk->maps->count ||
 	    next->start != entry->end || !next->writable)
 		return false;
-	module = modules_find(entry->start, &bias);
-	return module != 0 && modules_find(next->start, &bias) == module;
+	module = modules_of_data(entry->start);
+	return module != 0 && modules_of_data(next->start) == module;
 }
 
 static void scan_entry(struct walk *walk, const struct maps_entry *entry)

@@ -5,10 +5,10 @@
  */
 #include <link.h>
 
+#include "modules.h"
 #include "resolve.h"
 #include "roots.h"
 #include "roots_internal.h"
-#include "stack.h"
 
 /* Descriptors are few: glibc reuses them with their stacks. */
 #define THREADS_MAX 4096u
@@ -116,9 +116,8 @@ void roots_own_data(uint64_t *start, uint64_t *end)
 
 bool roots_is_libc(uint64_t start, uint64_t end)
 {
-	uintptr_t bias;
-	uint32_t libc = modules_find((uintptr_t)g_real.free, &bias);
+	uint32_t libc = modules_of_data((uintptr_t)g_real.free);
 
 	return resolve_malloc_is_libc() && libc != 0 &&
-	       (modules_find(start, &bias) == libc || modules_find(end - 1, &bias) == libc);
+	       (modules_of_data(start) == libc || modules_of_data(end - 1) == libc);
 }

@@ -15,6 +15,7 @@
 	X(check, "for CI: fail when a trace shows something that is not known yet") \
 	X(baseline, "write down the findings that are known, for check --baseline") \
 	X(gc, "ask a trace what Python's gc module is asked")                       \
+	X(path, "print who holds an object: chains from roots, retained size")      \
 	X(refs, "print where an object's references were taken, as a call tree")    \
 	X(info, "print a trace's header, totals and limits")                        \
 	X(dump, "print a trace's events as text or JSON lines")                     \
