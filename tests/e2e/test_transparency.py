@@ -70,7 +70,7 @@ program("find piped to parallel xargs", "sh", "-c",
         "mkdir -p d; for i in $(seq 40); do echo $i > d/$i; done; find d -type f | sort | xargs -P2 -n5 cat | sort -n",
         needs=("find", "xargs"))
 program("ls of the descriptor table", "ls", "/proc/self/fd")
-program("env without the settings", "sh", "-c", "env | grep -v -e ^LD_PRELOAD= -e ^CASTAWAY_ -e ^_= | sort")
+program("env without the settings", "sh", "-c", "env | grep -v -e ^LD_PRELOAD= -e ^CASTAWAY_ -e ^G_SLICE= -e ^_= | sort")
 program("a program that looks at itself", tracee("inspect"))
 program("a program that waits for children of every kind", tracee("inspect"), "wall")
 program("exceptions through frames and threads", tracee("throws"))
