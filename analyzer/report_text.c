@@ -92,13 +92,31 @@ static const char *why_incomplete(const struct trace *trace)
 	return "incomplete: parts of it are damaged";
 }
 
+/* In words; the JSON report has the names. */
+static const char *how_taken(const struct trace_snapshot *snapshot)
+{
+	switch (snapshot->method) {
+	case CASTAWAY_METHOD_EVENTS:
+		return "from the events";
+	case CASTAWAY_METHOD_PTRACE:
+		return "threads stopped with ptrace";
+	case CASTAWAY_METHOD_SIGNAL:
+		return "threads stopped with a signal";
+	case CASTAWAY_METHOD_INPLACE:
+		return "in place, no thread stopped";
+	case CASTAWAY_METHOD_ALONE:
+		return "no other thread ran";
+	}
+	return "taken in an unknown way";
+}
+
 static void write_origin(struct report_text *report)
 {
 	const struct analysis *analysis = report->model.analysis;
 	const struct trace *trace = analysis->trace;
 	const struct trace_snapshot *snapshot = analysis->snapshot;
 	const char *program = trace->argc > 0 ? trace->argv[0] : trace->exe;
-	const char *reason = report_model_reason(snapshot), *method = report_model_method(snapshot);
+	const char *reason = report_model_reason(snapshot);
 	char ran[TEXTOUT_NUMBER] = "", when[TEXTOUT_NUMBER] = "an unknown time", pause[TEXTOUT_NUMBER];
 	uint64_t time;
 
@@ -115,9 +133,8 @@ static void write_origin(struct report_text *report)
 		line(report, "Moment", report_text_format("from the events alone, at %s", when));
 	else
 		line(report, "Moment",
-		     report_text_format("snapshot %" PRIu32 " (%s) at %s, by %s, pause %s", snapshot->index,
-					reason != NULL ? reason : "unknown", when,
-					method != NULL ? method : "unknown",
+		     report_text_format("snapshot %" PRIu32 " (%s) at %s, %s, pause %s", snapshot->index,
+					reason != NULL ? reason : "unknown", when, how_taken(snapshot),
 					textout_duration(snapshot->pause_ns, pause)));
 }
 
