@@ -14,6 +14,7 @@
 	X(analyze, "report what a trace shows")                                     \
 	X(check, "for CI: fail when a trace shows something that is not known yet") \
 	X(baseline, "write down the findings that are known, for check --baseline") \
+	X(diff, "compare two traces: what came, went, grew and shrank")             \
 	X(gc, "ask a trace what Python's gc module is asked")                       \
 	X(path, "print who holds an object: chains from roots, retained size")      \
 	X(refs, "print where an object's references were taken, as a call tree")    \

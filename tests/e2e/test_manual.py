@@ -47,7 +47,7 @@ def pages(directory):
 @case
 def options(directory):
     """every option of every command is described, and no other"""
-    equal(len(commands()), 10)
+    equal(len(commands()), 12)
     for command in commands():
         known = set(SHARED)
         if command in ("record", "run"):
