@@ -16,7 +16,7 @@
 #include "stack.h"
 
 enum {
-	LIST_LIMIT = 8, /* children in the list; further ones are found by their hash */
+	LIST_LIMIT = 4, /* children in the list; further ones are found by their hash */
 	/* A program with few stacks touches few pages: a table 16 times larger is
 	 * looked into when a node's places in the smaller one are taken. */
 	TABLE_BITS = 12,
@@ -44,6 +44,7 @@ struct rest {
 
 /* A native frame is known to be the same code as long as the modules stay as
  * they are: the epoch's lowest bits tell. */
+#define TAG_MASK    (~(uint64_t)UINT32_MAX) /* of an entry of the hash table */
 #define SCRIPT_BIT  (UINT64_C(1) << 63)
 #define EPOCH_SHIFT 48
 #define PC_MASK     ((UINT64_C(1) << EPOCH_SHIFT) - 1)
@@ -51,7 +52,7 @@ struct rest {
 /* In a segment of the pool come all nodes, then the rests of all. */
 static struct pool s_nodes = {.record_size = sizeof(struct node) + sizeof(struct rest)};
 static struct node s_root;
-static uint32_t *s_hash;
+static uint64_t *s_hash; /* an entry: the hash's upper half, then the node's number */
 
 static struct node *node_at(uint32_t number)
 {
@@ -79,19 +80,21 @@ static uint64_t native_frame(uintptr_t pc)
 
 /* Code at this address may be another module's by now: looked up again after
  * every change of the modules. */
-static bool native_holds(uint32_t number, uint64_t wanted)
+static __attribute__((noinline, cold)) bool still_holds(uint32_t number, uint64_t wanted)
 {
-	struct node *node = node_at(number);
-	uint64_t frame = frame_load(node);
 	uintptr_t bias;
 
-	if (frame == wanted)
-		return true;
-	if (((frame ^ wanted) & (PC_MASK | SCRIPT_BIT)) != 0 ||
-	    modules_tag(modules_find((wanted & PC_MASK) - 1, &bias)) != rest_of(number)->tag)
+	if (modules_tag(modules_find((wanted & PC_MASK) - 1, &bias)) != rest_of(number)->tag)
 		return false;
-	__atomic_store_n(&node->frame, wanted, __ATOMIC_RELAXED);
+	__atomic_store_n(&node_at(number)->frame, wanted, __ATOMIC_RELAXED);
 	return true;
+}
+
+static inline bool native_holds(uint32_t number, uint64_t wanted)
+{
+	uint64_t difference = frame_load(node_at(number)) ^ wanted;
+
+	return difference == 0 || ((difference & (PC_MASK | SCRIPT_BIT)) == 0 && still_holds(number, wanted));
 }
 
 /* What is looked for.  The tag of a native frame is not known yet. */
@@ -105,16 +108,16 @@ static bool is_script(const struct key *key)
 	return key->frame & SCRIPT_BIT;
 }
 
-static bool matches(uint32_t number, const struct key *key)
+static inline bool matches(uint32_t number, const struct key *key)
 {
 	if (is_script(key))
 		return frame_load(node_at(number)) == key->frame && rest_of(number)->line == key->line;
 	return native_holds(number, key->frame);
 }
 
-static uint32_t *hash_table(void)
+static uint64_t *hash_table(void)
 {
-	return modules_map_once((void **)&s_hash, sizeof(uint32_t) << (HASH_BITS + 1));
+	return modules_map_once((void **)&s_hash, sizeof(uint64_t) << (HASH_BITS + 1));
 }
 
 static uint64_t hash_of(const struct key *key)
@@ -124,7 +127,7 @@ static uint64_t hash_of(const struct key *key)
 
 	if (is_script(key))
 		hash = (hash ^ key->line) * UINT64_C(0xff51afd7ed558ccd);
-	return hash >> 20; /* the better bits */
+	return hash;
 }
 
 /* Where a node is looked for, in this order, until a free place; each table
@@ -134,7 +137,7 @@ static size_t place(uint64_t hash, unsigned probe)
 	unsigned table = probe / PLACES < TABLES ? probe / PLACES : TABLES - 1;
 	size_t size = (size_t)1 << (TABLE_BITS + table * TABLE_GROWTH);
 
-	return size + ((hash + probe) & (size - 1));
+	return size + (((hash >> 20) + probe) & (size - 1));
 }
 
 /* A finished node with the contents of `key`, 0 without memory. */
@@ -175,26 +178,30 @@ static void complete(struct key *key)
 
 static uint32_t hash_find_or_add(struct key *key)
 {
-	uint32_t *table = hash_table();
+	uint64_t *table = hash_table();
 	uint64_t hash = hash_of(key);
 	uint32_t fresh = 0;
 
 	if (!table)
 		return 0;
 	for (unsigned i = 0; i < PROBE_LIMIT; i++) {
-		uint32_t *at = &table[place(hash, i)];
-		uint32_t number = __atomic_load_n(at, __ATOMIC_ACQUIRE);
+		uint64_t *at = &table[place(hash, i)];
+		uint64_t entry = __atomic_load_n(at, __ATOMIC_ACQUIRE);
+		uint32_t number;
 
-		if (!number) {
+		if (!entry) {
 			if (!fresh) {
 				complete(key);
 				fresh = make(key);
 			}
-			if (!fresh || __atomic_compare_exchange_n(at, &number, fresh, false, __ATOMIC_RELEASE,
-								  __ATOMIC_ACQUIRE))
+			if (!fresh || __atomic_compare_exchange_n(at, &entry, (hash & TAG_MASK) | fresh,
+								  false, __ATOMIC_RELEASE, __ATOMIC_ACQUIRE))
 				return fresh;
 		}
-		if (rest_of(number)->parent == key->parent && matches(number, key))
+		/* Entries of others mostly differ here, and their nodes are not looked at. */
+		number = (uint32_t)entry;
+		if (((entry ^ hash) & TAG_MASK) == 0 && rest_of(number)->parent == key->parent &&
+		    matches(number, key))
 			return number;
 	}
 	return 0;
