@@ -233,13 +233,22 @@ static bool is_relro(const struct walk *walk, const struct maps_entry *entry)
 	return module != 0 && modules_of_data(next->start) == module;
 }
 
+/* Between what is excluded, of memory that nothing backs. */
+static void scan_existing(void *arg, uint64_t start, uint64_t end)
+{
+	struct walk *walk = arg;
+
+	walk->unread += roots_resident(start, end, scan_part, walk);
+}
+
 static void scan_entry(struct walk *walk, const struct maps_entry *entry)
 {
 	if (!entry->readable || entry->kind == MAPS_SPECIAL || (!entry->writable && !is_relro(walk, entry)))
 		return;
 	classify(walk, entry);
 	walk->is_libc = walk->kind == CASTAWAY_ROOT_MODULE && roots_is_libc(entry->start, entry->end);
-	ranges_outside(&walk->excluded, entry->start, entry->end, scan_part, walk);
+	ranges_outside(&walk->excluded, entry->start, entry->end,
+		       entry->kind == MAPS_ANONYMOUS && !entry->shared ? scan_existing : scan_part, walk);
 }
 
 uint64_t roots_scan(const struct scan_index *index, const struct maps *maps,

@@ -5,8 +5,11 @@
  * Mappings do not tell a heap from other memory (neighbouring ones merge), the
  * chunk headers of glibc do: in the word before a block, bit 2 marks an arena
  * of its own, which begins at a multiple of 64 MiB, bit 1 a mapping of its own.
- * Of an allocator that is not glibc's, or of a runtime's own, the pages that hold live blocks are left
+ * Of an allocator that is not glibc's the pages that hold live blocks are left
  * out: they are looked at as blocks.
+ * Of a runtime's own allocator (pymalloc) not all blocks are known: only the
+ * known ones are left out, and what lies between them are roots.  That may keep
+ * a leak from being seen, but invents none.
  */
 #include "castaway/format.h"
 #include "resolve.h"
@@ -80,7 +83,9 @@ void roots_exclude_heap(const struct scan_index *index, const struct maps *maps,
 		if (entry == NULL || block->address < entry->start || !entry->readable ||
 		    entry->kind == MAPS_HEAP)
 			continue;
-		if (resolve_malloc_is_libc() && block->runtime == CASTAWAY_RUNTIME_NONE)
+		if (block->runtime != CASTAWAY_RUNTIME_NONE)
+			ranges_add(excluded, block->address, block->address + block->size);
+		else if (resolve_malloc_is_libc())
 			exclude_block(block, entry, excluded);
 		else
 			exclude_pages(block, excluded);

@@ -13,6 +13,11 @@
 /* Memory that the allocator owns: blocks in it are looked at as blocks. */
 void roots_exclude_heap(const struct scan_index *index, const struct maps *maps, struct ranges *excluded);
 
+/* Parts of [start, end) of private memory that exist; returns the bytes that
+ * were left out although they may.  The parts are whole pages. */
+typedef void (*roots_part)(void *arg, uint64_t start, uint64_t end);
+uint64_t roots_resident(uint64_t start, uint64_t end, roots_part visit, void *arg);
+
 size_t roots_thread_count(void);
 uintptr_t roots_thread(size_t index); /* descriptor */
 
