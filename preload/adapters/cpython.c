@@ -147,6 +147,9 @@ static int setup(void *unused)
 
 	check_layouts(true);
 	cpython_alloc_set_short(true);
+	if (g_config.python_exact_sites && !cpython_exact_begin())
+		limits_count(CASTAWAY_LIMIT_ADAPTER_OFF, 1,
+			     "cpython: the free lists of this build cannot be avoided");
 	g_py.PyErr_Fetch(&type, &value, &traceback);
 	/* Failure leaves the fallbacks: sigaction() and the process's end. */
 	if (g_config.snapshot_at_exit)

@@ -44,7 +44,8 @@ struct py_type {
 	intptr_t size;
 	const char *name;
 	intptr_t basicsize, itemsize;
-	void *slots_a[15];
+	void (*dealloc)(struct py_object *self);
+	void *slots_a[14];
 	unsigned long flags;
 	const char *doc;
 	int (*traverse)(struct py_object *self, py_visit visit, void *arg);
@@ -58,6 +59,7 @@ struct py_type {
 	void *slots_c[5];
 	struct py_object *bases, *mro;
 };
+_Static_assert(offsetof(struct py_type, dealloc) == 48, "tp_dealloc");
 _Static_assert(offsetof(struct py_type, flags) == 168, "tp_flags");
 _Static_assert(offsetof(struct py_type, traverse) == 184, "tp_traverse");
 _Static_assert(offsetof(struct py_type, members) == 240, "tp_members");
@@ -122,11 +124,18 @@ struct py_status {
 	X(void *, _PyThreadState_UncheckedGet, (void))                                        \
 	X(void *, PyThreadState_GetUnchecked, (void))                                         \
 	X(int, PyGC_IsEnabled, (void))                                                        \
+	X(int, PyGC_Disable, (void))                                                          \
+	X(int, PyGC_Enable, (void))                                                           \
 	X(int, PyFrame_GetLasti, (struct py_object *))                                        \
 	X(struct py_object *, PyType_GetQualName, (struct py_type *))                         \
 	X(void, PyPreConfig_InitPythonConfig, (void *))                                       \
 	X(struct py_status, Py_PreInitializeFromBytesArgs, (const void *, intptr_t, char **)) \
-	X(int, Py_BytesMain, (int, char **))
+	X(int, Py_BytesMain, (int, char **))                                                  \
+	X(struct py_object *, PyList_New, (intptr_t))                                         \
+	X(struct py_object *, PyTuple_New, (intptr_t))                                        \
+	X(struct py_object *, PyDict_New, (void))                                             \
+	X(void, PyObject_GC_UnTrack, (void *))                                                \
+	X(void, PyObject_GC_Del, (void *))
 
 /* Data symbols: objects of the interpreter. */
 #define CPYTHON_TYPES(X)    \
@@ -154,6 +163,7 @@ struct cpython_api {
 	CPYTHON_TYPES(X)
 #undef X
 	struct py_object *none;
+	bool is_debug_build;                 /* counts all references */
 	void *(*current_thread_state)(void); /* whichever of the two exists */
 };
 extern struct cpython_api g_py;
@@ -230,6 +240,11 @@ bool cpython_alloc_installed(void);
 /* Whether births may take the short way: once frames are known, and until the
  * interpreter ends, if the settings allow it. */
 void cpython_alloc_set_short(bool frames_known);
+
+/* cpython_exact.c: on request, no object comes from a free list any more.  False
+ * where this build does not allow it. */
+bool cpython_exact_begin(void);
+bool cpython_exact_is_on(void);
 
 /* cpython_text.c: str objects as UTF-8, without the interpreter's help. */
 bool cpython_text_validate(void);

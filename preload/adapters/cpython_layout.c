@@ -99,6 +99,8 @@ static bool load_functions(void)
 	CPYTHON_TYPES(X)
 #undef X
 	g_py.none = lookup("_Py_NoneStruct");
+	g_py.is_debug_build = lookup("_Py_RefTotal") != NULL || lookup("_Py_GetRefTotal") != NULL ||
+			      lookup("_Py_NegativeRefcount") != NULL;
 	g_py.current_thread_state = g_py._PyThreadState_UncheckedGet != NULL
 					    ? g_py._PyThreadState_UncheckedGet
 					    : g_py.PyThreadState_GetUnchecked;

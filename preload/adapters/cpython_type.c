@@ -168,7 +168,8 @@ static void describe(struct py_type_info *info, const struct py_type *type)
 	if (type->flags & g_py_layout->preheader_flags)
 		info->block_offset += 2 * (uint32_t)sizeof(void *);
 	/* Parked objects of these types are handed out again unseen by the allocator. */
-	info->may_recycle = type == g_py.PyList_Type || type == g_py.PyDict_Type || type == g_py.PyTuple_Type;
+	info->may_recycle = !cpython_exact_is_on() && (type == g_py.PyList_Type || type == g_py.PyDict_Type ||
+						       type == g_py.PyTuple_Type);
 	info->recycled_size = type == g_py.PyTuple_Type ? 20 : UINT32_MAX;
 	name_type(info);
 	add_slots(info);

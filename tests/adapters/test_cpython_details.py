@@ -4,7 +4,8 @@
 # generations, the place of birth; and what must not be said: the target's data.
 import os
 
-from support import SOURCE, case, castaway, equal, main, member_types, record_one, report, stranded
+from support import (SOURCE, case, castaway, equal, limit_codes, main, member_types, record, record_one, report,
+                     run, stranded)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PYTHON = "/usr/bin/python3"
@@ -157,6 +158,28 @@ def example(directory):
                      for s in stranded(judged) if any("__main__" in t for t in member_types(s))})
     equal(sorted(runs[0].values()), [(10, 40, "list", "[0]"), (10, 200, "__main__.Node", "parent")])
     equal((runs[1], runs[2]), (runs[0], runs[0]), "fingerprints")
+
+
+@case
+def exact_sites(directory):
+    """python-exact-sites: every list is born where the program says, none is marked as older"""
+    program = os.path.join(SOURCE, "tests", "examples", "stranded.py")
+    judged = report(record_one(directory, [PYTHON, program], ["--python-exact-sites=yes"]), "--members=all")
+    assert "recycled-sites" not in limit_codes(judged), judged["limits"]
+    own = [s for s in stranded(judged) if any("__main__" in t for t in member_types(s))]
+    equal(sorted((s["count"], s["objects"]) for s in own), [(10, 40), (10, 200)])
+    places = {(f["function"], f["line"]) for s in own for m in s["members"] if m["type"] == "list"
+              for f in m["allocated_at"]}
+    equal(places, {("Node.__init__", 20), ("Bus.__init__", 30)})
+
+
+@case
+def exact_sites_deep(directory):
+    """python-exact-sites: structures nested a million deep end as they do without"""
+    command = [PYTHON, os.path.join(HERE, "programs", "deep.py")]
+    bare = run(command)
+    result = record(directory, command, ["--python-exact-sites=yes"])
+    equal((result.status, result.out), (0, bare.out), str(result))
 
 
 def events(trace, opcode):

@@ -103,6 +103,9 @@ oracle_case("xmltrees: native stacks", "xmltrees", "end", env={"CASTAWAY_OPTIONS
 for moment in ("end", "fork"):
     oracle_case("failures: with a full history, " + moment, "failures", moment,
                 env={"CASTAWAY_OPTIONS": "python-events=yes"})
+for name in ("classes", "failures", "parsers"):
+    oracle_case(name + ": without free lists", name, "end",
+                env={"CASTAWAY_OPTIONS": "python-exact-sites=yes"})
 oracle_case("tasks: deep Python stacks", "tasks", "end", env={"CASTAWAY_OPTIONS": "python-depth=64"})
 
 
