@@ -34,7 +34,7 @@
 
 #define FIRST_POLL_NS 200000u
 #define LAST_POLL_NS  10000000u
-#define STUCK_NS      60000000000u /* a child that has written nothing for so long */
+#define STUCK_NS      20000000000u /* a child that has written nothing for so long */
 /* Addresses that scans without a child may use up, most of them never touched. */
 #define MAPPED_HERE_MAX (UINT64_C(4) << 30)
 #define HEADER_BYTES    (REQUEST_NAME_MAX + 128u)
