@@ -34,6 +34,8 @@ struct symbols;
 enum error_code symbols_new(const struct trace *trace, const struct symbols_options *options,
 			    struct symbols **ret, struct error *error);
 
+const struct trace *symbols_trace(const struct symbols *symbols);
+
 /* Frames of one stack node (not of its parents), innermost first.  Cached; the
  * strings and the array belong to `symbols`.  Returns the number, at least 1
  * for a valid node, 0 for node 0. */

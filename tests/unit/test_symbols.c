@@ -262,44 +262,6 @@ static void test_stack(void **state)
 	symbols_free(f.symbols);
 }
 
-/* Frames that no module is known for, and paths that are no ELF file. */
-static void test_program_stack(void **state)
-{
-	const uint32_t script = NAMES_COUNT + 1;
-	struct symbols_frame *all, *program;
-	struct fixture f;
-	size_t count, kept;
-
-	open_fixture(&f, g_library, true, NULL);
-	f.strings[1] = (struct trace_string){"castaway_ref", 12};
-	count = symbols_stack(f.symbols, script, 0, &all);
-	kept = symbols_program_stack(f.symbols, script, 0, &program);
-	assert_string_equal(all[0].function, "castaway_ref");
-	assert_int_equal(kept, count - 1);
-	for (size_t i = 0; i < kept; i++)
-		assert_string_equal(program[i].function, all[i + 1].function);
-	free(program);
-	assert_int_equal(symbols_program_stack(f.symbols, script, 1, &program), 1);
-	assert_string_equal(program[0].function, all[1].function);
-	free(program);
-	free(all);
-	symbols_free(f.symbols);
-}
-
-/* What the kernel maps has no file that could be missing. */
-static void test_vdso(void **state)
-{
-	struct symbols_statistics statistics;
-	struct fixture f;
-
-	open_fixture(&f, "[vdso]", true, NULL);
-	assert_int_equal(look_up(&f, 0), 1);
-	assert_string_equal(f.found[0].module, "[vdso]");
-	symbols_statistics(f.symbols, &statistics);
-	assert_int_equal(statistics.missing, 0);
-	symbols_free(f.symbols);
-}
-
 static void test_hostile(void **state)
 {
 	static const char *const paths[] = {"/dev/zero", "/tmp", "/etc/passwd", "", "[vdso]", "relative.so"};
@@ -418,8 +380,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_wrong_build_id), cmocka_unit_test(test_no_build_id),
 		cmocka_unit_test(test_debug_dir),      cmocka_unit_test(test_off),
 		cmocka_unit_test(test_stack),          cmocka_unit_test(test_hostile),
-		cmocka_unit_test(test_damaged),        cmocka_unit_test(test_program_stack),
-		cmocka_unit_test(test_vdso),
+		cmocka_unit_test(test_damaged),
 	};
 
 	if (argc != 4) {
