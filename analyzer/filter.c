@@ -20,9 +20,9 @@ bool filter_survived(const struct replay *replay, const struct graph_node *node,
 	}
 	if (!(node->flags & GRAPH_NODE_BIRTH_KNOWN) || !replay)
 		return false;
-	generations = replay_generations(replay, node->runtime == CASTAWAY_RUNTIME_NATIVE
-							 ? CASTAWAY_DOMAIN_OBJECTS
-							 : CASTAWAY_DOMAIN_BLOCKS);
+	generations =
+		replay_generations(replay, node->runtime == CASTAWAY_RUNTIME_NATIVE ? CASTAWAY_DOMAIN_OBJECTS
+										    : CASTAWAY_DOMAIN_BLOCKS);
 	if (!generations)
 		return false;
 	*ret = 0;

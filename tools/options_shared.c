@@ -97,8 +97,7 @@ static bool parse_members(const struct option_row *row, const char *argument)
 }
 
 #define X(name, constant, number) name " "
-const char options_runtime_help[] =
-	"only objects of this runtime: " CASTAWAY_RUNTIMES(X) "(may be repeated)";
+const char options_runtime_help[] = "only objects of this runtime: " CASTAWAY_RUNTIMES(X) "(may be repeated)";
 #undef X
 
 const struct option_row options_output_rows[] = {

@@ -56,7 +56,8 @@ static void test_subset_and_unreached(void **state)
 	hand_edge(h, 1, 2);
 	hand_edge(h, 2, 3);
 	hand_edge_as(h, 1, 3, CASTAWAY_WEAK, NULL);
-	assert_int_equal(dominator_run(hand_graph(h), GRAPH_OWNING, states, 1u << 1, &source, 1, &d, NULL), ERROR_NONE);
+	assert_int_equal(dominator_run(hand_graph(h), GRAPH_OWNING, states, 1u << 1, &source, 1, &d, NULL),
+			 ERROR_NONE);
 	assert_int_equal(d.parent[1], 0);
 	assert_int_equal(d.parent[2], GRAPH_NONE);
 	assert_int_equal(d.parent[3], GRAPH_NONE);
