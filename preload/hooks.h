@@ -10,6 +10,7 @@
 #ifndef HOOKS_H
 #define HOOKS_H
 
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
@@ -44,6 +45,7 @@
 	X(waitpid, WAIT, pid_t, (pid_t pid, int *status, int options))                                     \
 	X(wait4, WAIT, pid_t, (pid_t pid, int *status, int options, struct rusage *usage))                 \
 	X(waitid, WAIT, int, (idtype_t type, id_t id, siginfo_t * info, int options))                      \
+	X(poll, POLL, int, (struct pollfd * descriptors, nfds_t count, int timeout))                       \
 	X(exit, PROCESS, void, (int status))                                                               \
 	X(_exit, PROCESS, void, (int status))                                                              \
 	X(_Exit, PROCESS, void, (int status))                                                              \

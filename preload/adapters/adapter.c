@@ -75,6 +75,15 @@ void adapter_on_dlclose(void)
 	}
 }
 
+void adapter_on_poll(uintptr_t caller, int timeout)
+{
+	FOR_EACH_ADAPTER(i)
+	{
+		if (s_adapters[i]->on_poll != NULL)
+			s_adapters[i]->on_poll(caller, timeout);
+	}
+}
+
 void adapter_before_stop(void)
 {
 	FOR_EACH_ADAPTER(i)

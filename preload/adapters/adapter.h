@@ -30,6 +30,8 @@ struct adapter {
 	/* The target opens a library (before), has closed one (after); guard held. */
 	void (*on_dlopen)(void);
 	void (*on_dlclose)(void);
+	/* The target calls poll() from `caller`; guard held. */
+	void (*on_poll)(uintptr_t caller, int timeout);
 	/* A thread of the target is about to wait for a heap snapshot that it asked
 	 * for; guard held. */
 	void (*before_stop)(void);
@@ -55,6 +57,7 @@ void adapter_after_fork(void);
 void adapter_on_sigaction(int signum);
 void adapter_on_dlopen(void);
 void adapter_on_dlclose(void);
+void adapter_on_poll(uintptr_t caller, int timeout);
 void adapter_before_stop(void);
 bool adapter_describe(struct snapshot_view *view);
 

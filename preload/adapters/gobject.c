@@ -4,12 +4,16 @@
  * thread that asks for a snapshot, at an orderly end or at a moment that the
  * program names: it is then in none of GLib's functions, or in one that calls
  * back, and those hold no locks.  Snapshots that somebody else asks for use what
- * was collected last.
+ * was collected last: in programs that are linked with GObject that is when the
+ * main loop last went to sleep, where GLib holds no lock either.
  */
 #include "gobject.h"
 
 #include <string.h>
+#include <time.h>
 
+#include "../config.h"
+#include "../rawio.h"
 #include "adapter.h"
 #include "castaway/codec.h"
 
@@ -26,6 +30,34 @@ static void gobject_at_exit(enum castaway_end_reason moment)
 static void gobject_after_fork(void)
 {
 	s_unsafe = true;
+}
+
+/* While the program is busy, and before it may sleep for long. */
+#define BUSY_NS UINT64_C(100000000)
+#define IDLE_NS UINT64_C(5000000)
+#define IDLE_MS 50
+
+static uint64_t s_collected_ns;
+
+static void gobject_before_main(int argc, char **argv)
+{
+	if (g_config.scan)
+		gobject_types_link();
+}
+
+static void gobject_on_poll(uintptr_t caller, int timeout)
+{
+	const bool idle = timeout < 0 || timeout > IDLE_MS;
+	uint64_t now;
+
+	if (!gobject_types_linked() || s_unsafe)
+		return;
+	now = rawio_clock(CLOCK_MONOTONIC);
+	if (now - __atomic_load_n(&s_collected_ns, __ATOMIC_RELAXED) < (idle ? IDLE_NS : BUSY_NS) ||
+	    !gobject_types_is_glib(caller))
+		return;
+	__atomic_store_n(&s_collected_ns, now, __ATOMIC_RELAXED);
+	gobject_types_collect();
 }
 
 static void gobject_before_stop(void)
@@ -78,8 +110,10 @@ static bool gobject_describe(struct snapshot_view *view)
 
 const struct adapter adapter_gobject = {
 	.name = "gobject",
+	.before_main = gobject_before_main,
 	.at_exit = gobject_at_exit,
 	.after_fork = gobject_after_fork,
+	.on_poll = gobject_on_poll,
 	.before_stop = gobject_before_stop,
 	.describe = gobject_describe,
 };

@@ -3,7 +3,7 @@
  * GObject, between gobject*.c.  What its type system says is collected in a
  * thread of the target (gobject_types.c); the rest runs in the snapshot child,
  * on memory that nobody changes: instances (gobject_find.c), and which of the
- * pointers that the scan finds own nothing (gobject_rules.c).
+ * pointers that the scan finds own nothing (gobject_rules.c, gobject_data.c).
  *
  * Layouts are GLib's for 64-bit machines, the same since 2.32 at least.  Each
  * use checks what it can: a block that does not fit is left alone.
@@ -42,16 +42,21 @@ struct gobject_type {
 
 struct gobject_types {
 	uint32_t count;
-	uint32_t quark[GOBJECT_QUARK_COUNT]; /* 0: nobody uses it */
-	uint32_t module;                     /* libgobject */
-	uint32_t handler_name, closure_name; /* string ids */
-	char version[16];                    /* of GLib, "" when it does not say */
-	uintptr_t nullify;                   /* g_nullify_pointer */
+	uint32_t quark[GOBJECT_QUARK_COUNT];               /* 0: nobody uses it */
+	uint32_t module;                                   /* libgobject */
+	uint32_t handler_name, closure_name, binding_name; /* string ids */
+	char version[16];                                  /* of GLib, "" when it does not say */
+	uintptr_t nullify;                                 /* g_nullify_pointer */
 	struct gobject_type type[GOBJECT_TYPES];
 };
 
 /* In a thread of the target that holds none of GLib's locks. */
 void gobject_types_collect(void);
+/* Before main: finds out whether the program came with GObject.  If so, no later
+ * collection needs the dynamic loader. */
+void gobject_types_link(void);
+bool gobject_types_linked(void);
+bool gobject_types_is_glib(uintptr_t pc);
 /* NULL: there are none. */
 const struct gobject_types *gobject_types_get(void);
 
@@ -84,6 +89,16 @@ void gobject_put(struct gobject_heap *heap, uint32_t block, uint64_t offset, uin
 
 /* The type whose class this is, or NULL. */
 const struct gobject_type *gobject_class(const struct gobject_heap *heap, uint64_t address);
+
+/* The bytes of the block that begins at exactly this address, its size into *ret;
+ * NULL as above. */
+const uint8_t *gobject_block_at(struct gobject_heap *heap, uint64_t address, uint64_t size, uint64_t *ret);
+
+/* Into heap->rules; `more` is the strength or the owner's block. */
+void gobject_rule(struct gobject_heap *heap, enum castaway_edge_rule rule, uint64_t address, uint64_t more);
+void gobject_pointer(struct gobject_heap *heap, const uint8_t *where, enum castaway_strength strength);
+/* Of the instance in this block. */
+void gobject_data_rules(struct gobject_heap *heap, uint32_t block);
 
 /* Both write what they find; false when memory ran out. */
 bool gobject_find(struct gobject_heap *heap);

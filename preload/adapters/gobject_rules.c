@@ -46,12 +46,7 @@
 #define TABLE_VALUES 48u
 #define LIST_LOOK    64u /* a list of handlers shows one in its first bytes */
 
-/* GData: a head of 8 bytes, then elements of key, data, function */
-#define DATA_HEAD    8u
-#define DATA_ELEMENT 24u
-#define DATA_TAG     7u
-
-static void put_rule(struct gobject_heap *heap, enum castaway_edge_rule rule, uint64_t address, uint64_t more)
+void gobject_rule(struct gobject_heap *heap, enum castaway_edge_rule rule, uint64_t address, uint64_t more)
 {
 	struct payload *payload = &heap->rules;
 	uint8_t *out;
@@ -69,13 +64,12 @@ static void put_rule(struct gobject_heap *heap, enum castaway_edge_rule rule, ui
 	payload->at = out;
 }
 
-static void put_pointer(struct gobject_heap *heap, const uint8_t *where, enum castaway_strength strength)
+void gobject_pointer(struct gobject_heap *heap, const uint8_t *where, enum castaway_strength strength)
 {
-	put_rule(heap, CASTAWAY_RULE_POINTER, (uintptr_t)where, strength);
+	gobject_rule(heap, CASTAWAY_RULE_POINTER, (uintptr_t)where, strength);
 }
 
-/* The bytes of the block that begins at exactly this address. */
-static const uint8_t *block_at(struct gobject_heap *heap, uint64_t address, uint64_t size, uint64_t *ret)
+const uint8_t *gobject_block_at(struct gobject_heap *heap, uint64_t address, uint64_t size, uint64_t *ret)
 {
 	uint32_t number = scan_find(heap->index, address);
 
@@ -124,8 +118,8 @@ static void notifier_rules(struct gobject_heap *heap, const uint8_t *closure)
 	bool owns = finalize != 0;
 
 	if (all != 0) {
-		notifiers = block_at(heap, gobject_word(closure + CLOSURE_NOTIFIERS),
-				     (uint64_t)all * NOTIFIER_SIZE, NULL);
+		notifiers = gobject_block_at(heap, gobject_word(closure + CLOSURE_NOTIFIERS),
+					     (uint64_t)all * NOTIFIER_SIZE, NULL);
 		if (notifiers == NULL)
 			return;
 	}
@@ -134,16 +128,16 @@ static void notifier_rules(struct gobject_heap *heap, const uint8_t *closure)
 
 		if (i >= guards && i < guards + finalize) {
 			if (gobject_word(notifier) == gobject_word(closure + CLOSURE_DATA))
-				put_pointer(heap, notifier, CASTAWAY_BORROWED);
+				gobject_pointer(heap, notifier, CASTAWAY_BORROWED);
 			continue;
 		}
 		if (i < guards || is_gobjects(heap, gobject_word(notifier + 8)))
-			put_pointer(heap, notifier, CASTAWAY_BORROWED);
+			gobject_pointer(heap, notifier, CASTAWAY_BORROWED);
 		else
 			owns = true;
 	}
 	if (!owns)
-		put_pointer(heap, closure + CLOSURE_DATA, CASTAWAY_BORROWED);
+		gobject_pointer(heap, closure + CLOSURE_DATA, CASTAWAY_BORROWED);
 }
 
 static void closure_rules(struct gobject_heap *heap, uint32_t number, uint64_t address)
@@ -177,15 +171,15 @@ static void handler_rules(struct gobject_heap *heap, uint32_t number)
 		return;
 	heap->role[number] = GOBJECT_HANDLER;
 	gobject_put(heap, number, 0, heap->types->handler_name, gobject_half(bytes + HANDLER_REFCOUNT));
-	put_rule(heap, CASTAWAY_RULE_KEPT_BY, block->address, heap->index->blocks[instance].address);
-	put_pointer(heap, bytes + HANDLER_INSTANCE, CASTAWAY_WEAK);
+	gobject_rule(heap, CASTAWAY_RULE_KEPT_BY, block->address, heap->index->blocks[instance].address);
+	gobject_pointer(heap, bytes + HANDLER_INSTANCE, CASTAWAY_WEAK);
 	closure_rules(heap, closure, gobject_word(bytes + HANDLER_CLOSURE));
 }
 
 static bool is_handler_list(struct gobject_heap *heap, uint64_t address)
 {
 	uint64_t size = 0;
-	const uint8_t *bytes = block_at(heap, address, 8, &size);
+	const uint8_t *bytes = gobject_block_at(heap, address, 8, &size);
 
 	for (uint64_t offset = 0; bytes != NULL && offset + 8 <= size && offset < LIST_LOOK; offset += 8) {
 		uint64_t word = gobject_word(bytes + offset);
@@ -207,9 +201,9 @@ static const uint8_t *handler_table(struct gobject_heap *heap, const uint8_t *ta
 	*slots = gobject_word(table);
 	if (*slots == 0 || *slots > UINT32_MAX)
 		return NULL;
-	keys = block_at(heap, gobject_word(table + TABLE_KEYS), *slots * 8, NULL);
-	values = block_at(heap, gobject_word(table + TABLE_VALUES), *slots * 8, NULL);
-	hashes = block_at(heap, gobject_word(table + TABLE_HASHES), *slots * 4, NULL);
+	keys = gobject_block_at(heap, gobject_word(table + TABLE_KEYS), *slots * 8, NULL);
+	values = gobject_block_at(heap, gobject_word(table + TABLE_VALUES), *slots * 8, NULL);
+	hashes = gobject_block_at(heap, gobject_word(table + TABLE_HASHES), *slots * 4, NULL);
 	if (keys == NULL || values == NULL || hashes == NULL || keys == values)
 		return NULL;
 	for (uint64_t i = 0; i < *slots; i++) {
@@ -236,7 +230,7 @@ static void table_rules(struct gobject_heap *heap, uint32_t number)
 	if (keys == NULL)
 		return;
 	for (uint64_t i = 0; i < slots; i++)
-		put_pointer(heap, keys + 8 * i, CASTAWAY_WEAK);
+		gobject_pointer(heap, keys + 8 * i, CASTAWAY_WEAK);
 }
 
 /* What a type of GParamSpecs was registered with is freed when its class is
@@ -249,124 +243,7 @@ static void type_rules(struct gobject_heap *heap, uint32_t number)
 		bytes != NULL ? gobject_class(heap, gobject_word(bytes + TYPE_CLASS)) : NULL;
 
 	if (type != NULL && type->size == 0)
-		put_pointer(heap, bytes + TYPE_DATA, CASTAWAY_BORROWED);
-}
-
-/* ---- data about an object --------------------------------------------------------- */
-
-/* {object, n, {function, data}[n]}; returns n. */
-static uint32_t back_pointer(struct gobject_heap *heap, const uint8_t *bytes, uint64_t size, uint64_t entry)
-{
-	uint32_t count = gobject_half(bytes + 8);
-
-	put_pointer(heap, bytes, CASTAWAY_WEAK);
-	return 16 + count * entry <= size ? count : 0;
-}
-
-static void weak_rules(struct gobject_heap *heap, const uint8_t *bytes, uint64_t size)
-{
-	uint32_t count = back_pointer(heap, bytes, size, 16);
-
-	for (uint32_t i = 0; i < count; i++) {
-		const uint8_t *entry = bytes + 16 + (size_t)i * 16;
-
-		if (heap->types->nullify == 0 || gobject_word(entry) != heap->types->nullify)
-			continue;
-		put_pointer(heap, entry + 8, CASTAWAY_WEAK);
-		put_rule(heap, CASTAWAY_RULE_POINTER, gobject_word(entry + 8), CASTAWAY_WEAK);
-	}
-}
-
-static void closure_array_rules(struct gobject_heap *heap, const uint8_t *bytes, uint64_t size)
-{
-	uint32_t count = back_pointer(heap, bytes, size, 8);
-
-	for (uint32_t i = 0; i < count; i++)
-		put_pointer(heap, bytes + 16 + (size_t)i * 8, CASTAWAY_WEAK);
-}
-
-/* While nobody but the one who toggles has a reference, the object does not
- * hold what is on the other side. */
-static void toggle_rules(struct gobject_heap *heap, const uint8_t *object, const uint8_t *bytes,
-			 uint64_t size)
-{
-	uint32_t count = back_pointer(heap, bytes, size, 16);
-
-	if (count == 1 && gobject_half(object + GOBJECT_REFCOUNT) == 1)
-		put_pointer(heap, bytes + 24, CASTAWAY_WEAK);
-}
-
-/* A list of the GWeakRefs that hold the object, whose first word is the list. */
-static void location_rules(struct gobject_heap *heap, const uint8_t *object, const uint8_t *bytes)
-{
-	uint64_t node = gobject_word(bytes);
-
-	/* A list of frozen memory ends, unless it is none. */
-	for (uint32_t i = 0; node != 0 && i < heap->index->count; i++) {
-		const uint8_t *link = block_at(heap, node, 16, NULL);
-		uint64_t where;
-
-		if (link == NULL)
-			return;
-		where = gobject_word(link);
-		if (where % 8 == 0 && where + 8 > where && maps_readable(heap->maps, where, where + 8) &&
-		    (gobject_word((const uint8_t *)(uintptr_t)where) & ~(uint64_t)DATA_TAG) ==
-			    (uintptr_t)object) {
-			put_pointer(heap, link, CASTAWAY_WEAK);
-			put_rule(heap, CASTAWAY_RULE_POINTER, where, CASTAWAY_WEAK);
-		}
-		node = gobject_word(link + 8);
-	}
-}
-
-static void element_rules(struct gobject_heap *heap, const uint8_t *object, uint32_t key, uint64_t data)
-{
-	const uint32_t *quark = heap->types->quark;
-	uint64_t size = 0;
-	const uint8_t *bytes;
-
-	if (key == 0)
-		return;
-	if (key == quark[GOBJECT_QUARK_WEAK_LOCATIONS]) {
-		bytes = block_at(heap, data, 8, &size);
-		if (bytes != NULL)
-			location_rules(heap, object, bytes);
-		return;
-	}
-	bytes = block_at(heap, data, 16, &size);
-	if (bytes == NULL || gobject_word(bytes) != (uintptr_t)object)
-		return;
-	if (key == quark[GOBJECT_QUARK_WEAK_REFERENCES] || key == quark[GOBJECT_QUARK_WEAK_NOTIFIES])
-		weak_rules(heap, bytes, size);
-	else if (key == quark[GOBJECT_QUARK_CLOSURES])
-		closure_array_rules(heap, bytes, size);
-	else if (key == quark[GOBJECT_QUARK_TOGGLES])
-		toggle_rules(heap, object, bytes, size);
-}
-
-static void data_rules(struct gobject_heap *heap, uint32_t number)
-{
-	const uint8_t *bytes = gobject_block(heap, number, GOBJECT_SIZE), *object, *data;
-	uint64_t size = 0;
-	uint32_t count;
-
-	if (bytes == NULL)
-		return;
-	object = bytes + heap->offset[number];
-	data = block_at(heap, gobject_word(object + GOBJECT_QDATA) & ~(uint64_t)DATA_TAG, DATA_HEAD, &size);
-	if (data == NULL)
-		return;
-	count = gobject_half(data);
-	if (count > (size - DATA_HEAD) / DATA_ELEMENT)
-		return;
-	for (uint32_t i = 0; i < count; i++) {
-		const uint8_t *element = data + DATA_HEAD + (size_t)i * DATA_ELEMENT;
-
-		element_rules(heap, object, gobject_half(element), gobject_word(element + 8));
-	}
-	/* Room for more, with what the memory held before. */
-	for (uint64_t at = DATA_HEAD + (uint64_t)count * DATA_ELEMENT; at + 8 <= size; at += 8)
-		put_pointer(heap, data + at, CASTAWAY_BORROWED);
+		gobject_pointer(heap, bytes + TYPE_DATA, CASTAWAY_BORROWED);
 }
 
 bool gobject_rules(struct gobject_heap *heap)
@@ -380,7 +257,7 @@ bool gobject_rules(struct gobject_heap *heap)
 		handler_rules(heap, i);
 	for (uint32_t i = 0; i < blocks; i++) {
 		if (heap->type[i] != 0) {
-			data_rules(heap, i);
+			gobject_data_rules(heap, i);
 		} else {
 			table_rules(heap, i);
 			type_rules(heap, i);

@@ -39,6 +39,7 @@ static struct {
 static struct gobject_types *s_tables[2];
 static struct gobject_types *s_current;
 static bool s_busy;
+static uint32_t s_glib_module; /* of a GLib that was there before main, else 0 */
 
 const struct gobject_types *gobject_types_get(void)
 {
@@ -78,6 +79,26 @@ static bool load(void)
 	if (glib != NULL)
 		(void)g_real.dlclose(glib);
 	return loaded;
+}
+
+void gobject_types_link(void)
+{
+	uintptr_t bias;
+
+	if (load())
+		s_glib_module = modules_find((uintptr_t) * (void **)&s_glib.g_quark_try_string, &bias);
+}
+
+bool gobject_types_linked(void)
+{
+	return s_glib_module != 0;
+}
+
+bool gobject_types_is_glib(uintptr_t pc)
+{
+	uintptr_t bias;
+
+	return modules_find(pc, &bias) == s_glib_module;
 }
 
 /* An abstract type, or one without an instance yet, has no class. */
@@ -183,7 +204,7 @@ static void collect(void)
 	struct gobject_types *types;
 	uintptr_t bias;
 
-	if (!load())
+	if (!gobject_types_linked() && !load())
 		return;
 	if (!is_known_layout()) {
 		limits_count(CASTAWAY_LIMIT_ADAPTER_OFF, 1, "gobject: objects have an unknown layout");
@@ -201,6 +222,7 @@ static void collect(void)
 	check_slices();
 	types->handler_name = strings_intern("signal handler", 14);
 	types->closure_name = strings_intern("GClosure", 8);
+	types->binding_name = strings_intern("GBinding", 8);
 	types->module = modules_find((uintptr_t) * (void **)&s_glib.g_type_children, &bias);
 	__atomic_store_n(&s_current, types, __ATOMIC_RELEASE);
 }

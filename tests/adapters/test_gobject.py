@@ -5,8 +5,10 @@
 # nothing else is.
 import os
 import shutil
+import subprocess
 
-from support import Skip, case, equal, limit_codes, main, only_structure, record, report, stranded
+from support import (EXE, Skip, case, castaway, clean_environment, equal, limit_codes, main, member_types,
+                     only_structure, record, report, stranded)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROGRAM = os.path.join(os.environ.get("CASTAWAY_ADAPTERS", HERE), "gobject")
@@ -88,6 +90,32 @@ def described(directory):
     equal([part.isdigit() for part in row["version"].split(".")], [True] * 3, row["version"])
     # Two nodes, the living one, and its handler with the closure.
     equal(row["objects"], 5, "objects")
+
+
+@case
+def requested(directory):
+    """a snapshot that somebody else asks for knows the types, too: the main loop went to sleep before"""
+    if not os.path.exists(PROGRAM):
+        raise Skip("built without GLib's headers")
+    trace = os.path.join(directory, "serve.castaway")
+    command = [EXE, "record", "--quiet", "--scan=yes", "-o", trace, "--", PROGRAM, "pair", "serve"]
+    with subprocess.Popen(command, env=clean_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as recorder:
+        try:
+            pid = int(recorder.stdout.readline())
+            equal(castaway("snapshot", pid).status, 0, "castaway snapshot")
+        finally:
+            recorder.stdin.close()
+        equal(recorder.wait(timeout=60), 0, "status")
+    for index in ("0", "1"):
+        found = only_structure(report(trace, "--snapshot=" + index))
+        equal(member_types(found), ["Node", "Node"], "members in snapshot " + index)
+
+
+@case
+def bindings(directory):
+    """a binding whose ends live is not leaked, though nothing refers to it"""
+    for what in ("keep", "break"):
+        equal([s["type"] for s in act(directory, "binding", what)["leaks"]], [], what)
 
 
 @case

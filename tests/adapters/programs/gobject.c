@@ -2,12 +2,14 @@
  *
  * Cycles of GObject references, one kind per run: `gobject KIND strand` leaves
  * the cycle behind, `gobject KIND break` takes it apart before it lets go, and
- * `gobject KIND keep` holds on to it.
+ * `gobject KIND keep` holds on to it.  `gobject KIND serve` leaves it behind and
+ * runs a main loop until its input ends.
  */
 #include <gio/gio.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- a type with a reference in its private data --------------------------------- */
 
@@ -352,6 +354,35 @@ static __attribute__((noinline)) void clear_stack(void)
 	__asm__ volatile("" : : "r"(bytes) : "memory");
 }
 
+static gboolean on_input(GIOChannel *channel, GIOCondition condition, gpointer loop)
+{
+	(void)channel;
+	(void)condition;
+	g_main_loop_quit(loop);
+	return G_SOURCE_REMOVE;
+}
+
+/* Says who it is when the loop has nothing else to do. */
+static gboolean on_idle(gpointer data)
+{
+	(void)data;
+	printf("%d\n", (int)getpid());
+	fflush(stdout);
+	return G_SOURCE_REMOVE;
+}
+
+static void serve(void)
+{
+	GMainLoop *loop = g_main_loop_new(NULL, FALSE);
+	GIOChannel *input = g_io_channel_unix_new(0);
+
+	g_io_add_watch(input, G_IO_IN | G_IO_HUP, on_input, loop);
+	g_idle_add(on_idle, NULL);
+	g_main_loop_run(loop);
+	g_io_channel_unref(input);
+	g_main_loop_unref(loop);
+}
+
 int main(int argc, char **argv)
 {
 	g_live = new_node();
@@ -361,8 +392,10 @@ int main(int argc, char **argv)
 			continue;
 		act(&g_kinds[i], argv[2]);
 		clear_stack();
+		if (strcmp(argv[2], "serve") == 0)
+			serve();
 		return 0;
 	}
-	fprintf(stderr, "usage: gobject KIND strand|break|keep\n");
+	fprintf(stderr, "usage: gobject KIND strand|break|keep|serve\n");
 	return 2;
 }

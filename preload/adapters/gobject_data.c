@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What GObject keeps beside an object: who refers to it weakly, the closures
+ * that end with it, toggle references; and bindings, which nothing refers to.
+ * Runs in the snapshot child.
+ */
+#include "../maps.h"
+#include "gobject.h"
+
+/* GData: a head of 8 bytes, then elements of key, data, function */
+#define DATA_HEAD    8u
+#define DATA_ELEMENT 24u
+#define DATA_TAG     7u
+
+/* GBinding begins with its context, which has weak references to both ends. */
+#define BINDING_CONTEXT 24u
+#define CONTEXT_LOOK    96u
+
+/* {object, n, {function, data}[n]}; returns n. */
+static uint32_t back_pointer(struct gobject_heap *heap, const uint8_t *bytes, uint64_t size, uint64_t entry)
+{
+	uint32_t count = gobject_half(bytes + 8);
+
+	gobject_pointer(heap, bytes, CASTAWAY_WEAK);
+	return 16 + count * entry <= size ? count : 0;
+}
+
+static void weak_rules(struct gobject_heap *heap, const uint8_t *bytes, uint64_t size)
+{
+	uint32_t count = back_pointer(heap, bytes, size, 16);
+
+	for (uint32_t i = 0; i < count; i++) {
+		const uint8_t *entry = bytes + 16 + (size_t)i * 16;
+
+		if (heap->types->nullify == 0 || gobject_word(entry) != heap->types->nullify)
+			continue;
+		gobject_pointer(heap, entry + 8, CASTAWAY_WEAK);
+		gobject_rule(heap, CASTAWAY_RULE_POINTER, gobject_word(entry + 8), CASTAWAY_WEAK);
+	}
+}
+
+static void closure_array_rules(struct gobject_heap *heap, const uint8_t *bytes, uint64_t size)
+{
+	uint32_t count = back_pointer(heap, bytes, size, 8);
+
+	for (uint32_t i = 0; i < count; i++)
+		gobject_pointer(heap, bytes + 16 + (size_t)i * 8, CASTAWAY_WEAK);
+}
+
+/* While nobody but the one who toggles has a reference, the object does not
+ * hold what is on the other side. */
+static void toggle_rules(struct gobject_heap *heap, const uint8_t *object, const uint8_t *bytes,
+			 uint64_t size)
+{
+	uint32_t count = back_pointer(heap, bytes, size, 16);
+
+	if (count == 1 && gobject_half(object + GOBJECT_REFCOUNT) == 1)
+		gobject_pointer(heap, bytes + 24, CASTAWAY_WEAK);
+}
+
+/* A list of the GWeakRefs that hold the object, whose first word is the list. */
+static void location_rules(struct gobject_heap *heap, const uint8_t *object, const uint8_t *bytes)
+{
+	uint64_t node = gobject_word(bytes);
+
+	/* A list of frozen memory ends, unless it is none. */
+	for (uint32_t i = 0; node != 0 && i < heap->index->count; i++) {
+		const uint8_t *link = gobject_block_at(heap, node, 16, NULL);
+		uint64_t where;
+
+		if (link == NULL)
+			return;
+		where = gobject_word(link);
+		if (where % 8 == 0 && where + 8 > where && maps_readable(heap->maps, where, where + 8) &&
+		    (gobject_word((const uint8_t *)(uintptr_t)where) & ~(uint64_t)DATA_TAG) ==
+			    (uintptr_t)object) {
+			gobject_pointer(heap, link, CASTAWAY_WEAK);
+			gobject_rule(heap, CASTAWAY_RULE_POINTER, where, CASTAWAY_WEAK);
+		}
+		node = gobject_word(link + 8);
+	}
+}
+
+static void element_rules(struct gobject_heap *heap, const uint8_t *object, uint32_t key, uint64_t data)
+{
+	const uint32_t *quark = heap->types->quark;
+	uint64_t size = 0;
+	const uint8_t *bytes;
+
+	if (key == 0)
+		return;
+	if (key == quark[GOBJECT_QUARK_WEAK_LOCATIONS]) {
+		bytes = gobject_block_at(heap, data, 8, &size);
+		if (bytes != NULL)
+			location_rules(heap, object, bytes);
+		return;
+	}
+	bytes = gobject_block_at(heap, data, 16, &size);
+	if (bytes == NULL || gobject_word(bytes) != (uintptr_t)object)
+		return;
+	if (key == quark[GOBJECT_QUARK_WEAK_REFERENCES] || key == quark[GOBJECT_QUARK_WEAK_NOTIFIES])
+		weak_rules(heap, bytes, size);
+	else if (key == quark[GOBJECT_QUARK_CLOSURES])
+		closure_array_rules(heap, bytes, size);
+	else if (key == quark[GOBJECT_QUARK_TOGGLES])
+		toggle_rules(heap, object, bytes, size);
+}
+
+static void list_rules(struct gobject_heap *heap, const uint8_t *object)
+{
+	uint64_t size = 0;
+	const uint8_t *data;
+	uint32_t count;
+
+	data = gobject_block_at(heap, gobject_word(object + GOBJECT_QDATA) & ~(uint64_t)DATA_TAG, DATA_HEAD,
+				&size);
+	if (data == NULL)
+		return;
+	count = gobject_half(data);
+	if (count > (size - DATA_HEAD) / DATA_ELEMENT)
+		return;
+	for (uint32_t i = 0; i < count; i++) {
+		const uint8_t *element = data + DATA_HEAD + (size_t)i * DATA_ELEMENT;
+
+		element_rules(heap, object, gobject_half(element), gobject_word(element + 8));
+	}
+	/* Room for more, with what the memory held before. */
+	for (uint64_t at = DATA_HEAD + (uint64_t)count * DATA_ELEMENT; at + 8 <= size; at += 8)
+		gobject_pointer(heap, data + at, CASTAWAY_BORROWED);
+}
+
+/* A binding has a reference to itself until one of its ends goes. */
+static void binding_rules(struct gobject_heap *heap, uint32_t number, const uint8_t *binding)
+{
+	const uint32_t context = scan_find(heap->index, gobject_word(binding + BINDING_CONTEXT));
+	const uint8_t *bytes = gobject_block(heap, context, 8);
+
+	for (uint64_t at = 0;
+	     bytes != NULL && at + 8 <= heap->index->blocks[context].size && at < CONTEXT_LOOK; at += 8) {
+		uint32_t end = gobject_instance(heap, gobject_word(bytes + at) & ~(uint64_t)DATA_TAG);
+
+		if (end == SCAN_NONE || end == number)
+			continue;
+		gobject_rule(heap, CASTAWAY_RULE_KEPT_BY, heap->index->blocks[number].address,
+			     heap->index->blocks[end].address);
+		return;
+	}
+}
+
+void gobject_data_rules(struct gobject_heap *heap, uint32_t number)
+{
+	const uint8_t *bytes = gobject_block(heap, number, GOBJECT_SIZE);
+	const struct gobject_type *type = &heap->types->type[heap->type[number] - 1];
+
+	if (bytes == NULL)
+		return;
+	bytes += heap->offset[number];
+	list_rules(heap, bytes);
+	if (type->name == heap->types->binding_name && type->size >= BINDING_CONTEXT + 8)
+		binding_rules(heap, number, bytes);
+}
