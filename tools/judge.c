@@ -232,6 +232,7 @@ static bool limit_hides(uint32_t limit)
 	case CASTAWAY_LIMIT_TRUNCATED:
 	case CASTAWAY_LIMIT_MISSING_CHUNKS:
 	case CASTAWAY_LIMIT_INCOMPLETE_SNAPSHOT:
+	case CASTAWAY_LIMIT_NOT_SCANNED: /* only where leaks were asked for */
 		return true;
 	default:
 		return false;
