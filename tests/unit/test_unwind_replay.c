@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The replayed stacks against libc's backtrace(), which reads the same frame
+ * information in its own way: in random walks up and down the stack, after
+ * jumps, in threads, and where the stack is not the thread's own.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <alloca.h>
+#include <cmocka.h>
+#include <execinfo.h>
+#include <link.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "preload/arch.h"
+#include "preload/arena.h"
+#include "preload/cfi.h"
+#include "preload/maps.h"
+#include "preload/modules.h"
+#include "preload/unwind_replay.h"
+#include "preload_stub.h"
+
+#define DEPTH     512u
+#define FRAME     __attribute__((noinline))
+#define KEEP_CALL __asm__ volatile("" ::: "memory") /* what follows a call keeps it from being a jump */
+
+/* ---- what the unwinder has around it ------------------------------------------ */
+
+static uint32_t s_epoch = 1;
+
+uint32_t modules_epoch(void)
+{
+	return s_epoch;
+}
+
+uint32_t modules_find(uintptr_t pc, uintptr_t *load_bias)
+{
+	*load_bias = 0;
+	return 0;
+}
+
+uintptr_t modules_bias(uint32_t tag)
+{
+	return 0;
+}
+
+bool modules_discover(uintptr_t pc)
+{
+	return false;
+}
+
+void *modules_map_once(void **where, size_t size)
+{
+	if (*where == NULL)
+		*where = arena_map(size);
+	return *where;
+}
+
+struct search {
+	uintptr_t pc;
+	struct cfi_section *ret;
+};
+
+static int find_section(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	const struct search *search = arg;
+	struct cfi_section section = {.start = UINTPTR_MAX};
+
+	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *phdr = &info->dlpi_phdr[i];
+		uintptr_t start = info->dlpi_addr + phdr->p_vaddr;
+
+		if (phdr->p_type == PT_GNU_EH_FRAME) {
+			section.header = (const uint8_t *)start;
+			section.header_size = phdr->p_memsz;
+		}
+		if (phdr->p_type == PT_LOAD && start < section.start)
+			section.start = start;
+		if (phdr->p_type == PT_LOAD && start + phdr->p_memsz > section.end)
+			section.end = start + phdr->p_memsz;
+	}
+	if (search->pc < section.start || search->pc >= section.end || section.header == NULL)
+		return 0;
+	*search->ret = section;
+	return 1;
+}
+
+bool modules_frame_info(uintptr_t pc, struct cfi_section *ret)
+{
+	struct search search = {pc, ret};
+
+	return dl_iterate_phdr(find_section, &search) == 1;
+}
+
+bool maps_read_one(uint64_t address, struct maps_entry *ret)
+{
+	FILE *file = fopen("/proc/self/maps", "re");
+	char line[4352];
+	bool found = false;
+
+	while (file != NULL && !found && fgets(line, sizeof(line), file) != NULL) {
+		char *end;
+
+		ret->start = strtoull(line, &end, 16);
+		ret->end = strtoull(end + 1, NULL, 16);
+		ret->kind = strstr(line, "[stack]") ? MAPS_STACK : MAPS_ANONYMOUS;
+		found = address >= ret->start && address < ret->end;
+	}
+	if (file != NULL)
+		fclose(file);
+	return found;
+}
+
+long arch_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+	return syscall(number, a, b, c, d, e, f);
+}
+
+/* ---- capturing --------------------------------------------------------------- */
+
+static struct unwind_replay *s_replay;
+
+struct captured {
+	bool known;
+	uint32_t node;
+	size_t count, wanted_count;
+	uintptr_t pcs[DEPTH];
+	void *wanted[DEPTH];
+};
+
+/* As a hook does. */
+static FRAME void capture_with(struct unwind_replay *replay, struct captured *ret)
+{
+	const struct stack_start start = STACK_START();
+	void *frames[DEPTH + 1];
+	int first = 0, count = backtrace(frames, DEPTH + 1);
+
+	while (first < count && (uintptr_t)frames[first] != start.pc)
+		first++;
+	ret->wanted_count = (size_t)(count - first);
+	memcpy(ret->wanted, frames + first, ret->wanted_count * sizeof(*frames));
+	ret->node = 0;
+	ret->known = unwind_replay_capture(replay, &start, &ret->node);
+	ret->count = ret->known ? unwind_replay_last(replay, ret->pcs, DEPTH) : 0;
+}
+
+/* The node is the stack, too. */
+static void check_node(const struct captured *captured)
+{
+	struct stack_tree_node node = {.parent = captured->node};
+
+	for (size_t i = 0; i < captured->count; i++) {
+		stack_tree_get(node.parent, &node);
+		assert_int_equal(node.address, captured->pcs[i]);
+	}
+	assert_int_equal(node.parent, 0);
+}
+
+static size_t s_compared;
+
+static void check_same(const struct captured *captured)
+{
+	assert_true(captured->known);
+	assert_int_equal(captured->count, captured->wanted_count);
+	for (size_t i = 0; i < captured->count; i++)
+		assert_int_equal(captured->pcs[i], (uintptr_t)captured->wanted[i]);
+	check_node(captured);
+	s_compared++;
+}
+
+static FRAME uint32_t capture(void)
+{
+	static __thread struct captured s_captured;
+
+	capture_with(s_replay, &s_captured);
+	check_same(&s_captured);
+	return s_captured.node;
+}
+
+/* ---- a walk up and down ---------------------------------------------------------- */
+
+static uint64_t s_random = 88172645463325252u;
+
+static unsigned draw(unsigned limit)
+{
+	s_random ^= s_random << 13;
+	s_random ^= s_random >> 7;
+	s_random ^= s_random << 17;
+	return (unsigned)(s_random % limit);
+}
+
+static void wander(unsigned depth);
+
+static FRAME void plain(unsigned depth)
+{
+	wander(depth);
+	KEEP_CALL;
+}
+
+/* Its frame is found by the frame pointer only. */
+static FRAME void with_alloca(unsigned depth)
+{
+	volatile char *room = alloca(16 + draw(500));
+
+	room[0] = (char)depth;
+	wander(depth);
+	room[1] = room[0];
+}
+
+static FRAME void with_pointer(unsigned depth) __attribute__((optimize("no-omit-frame-pointer")));
+static FRAME void with_pointer(unsigned depth)
+{
+	wander(depth);
+	KEEP_CALL;
+}
+
+static FRAME void large(unsigned depth)
+{
+	volatile char room[3000];
+
+	room[depth] = 1;
+	wander(depth);
+	room[0] = room[depth];
+}
+
+/* Saves registers, rbp among them, and uses them for something else. */
+static FRAME void busy(unsigned depth) __attribute__((optimize("O2,omit-frame-pointer")));
+static FRAME void busy(unsigned depth)
+{
+	__asm__ volatile("xor %%ebp, %%ebp" ::: "rbx", "r12", "r13", "r14", "r15", "memory", "rbp");
+	wander(depth);
+	KEEP_CALL;
+}
+
+static FRAME void wander(unsigned depth)
+{
+	static void (*const k_ways[])(unsigned depth) = {plain, with_alloca, with_pointer, large, busy};
+
+	for (unsigned times = draw(3); times > 0; times--) {
+		capture();
+		if (depth < 60)
+			k_ways[draw(5)](depth + 1);
+	}
+	capture();
+}
+
+static void test_random_walks(void **state)
+{
+	s_compared = 0;
+	while (s_compared < 30000)
+		wander(0);
+}
+
+/* ---- single cases ------------------------------------------------------------------ */
+
+static FRAME uint32_t from_here(unsigned depth)
+{
+	uint32_t node = depth > 0 ? from_here(depth - 1) : capture();
+
+	KEEP_CALL;
+	return node;
+}
+
+static void test_same_stack_same_node(void **state)
+{
+	uint32_t nodes[2];
+
+	/* volatile: a loop that is unrolled has two calls, and two stacks. */
+	for (volatile unsigned i = 0; i < 2; i++)
+		nodes[i] = from_here(5);
+	assert_int_equal(nodes[0], nodes[1]);
+	assert_int_not_equal(from_here(4), nodes[0]);
+}
+
+/* All that is remembered is looked up again, and is found to be the same. */
+static void test_modules_changed(void **state)
+{
+	uint32_t nodes[3];
+
+	for (volatile unsigned i = 0; i < 3; i++) {
+		nodes[i] = from_here(5);
+		s_epoch++;
+	}
+	assert_int_equal(nodes[0], nodes[1]);
+	assert_int_equal(nodes[0], nodes[2]);
+}
+
+static jmp_buf s_back;
+
+static FRAME void jump_from(unsigned depth)
+{
+	if (depth > 0)
+		jump_from(depth - 1);
+	capture();
+	if (depth == 0)
+		longjmp(s_back, 1);
+}
+
+static void test_longjmp(void **state)
+{
+	for (volatile unsigned i = 0; i < 20; i++) {
+		if (setjmp(s_back) == 0)
+			jump_from(i);
+		capture();
+	}
+}
+
+static void *thread_main(void *arg)
+{
+	s_replay = unwind_replay_new(DEPTH);
+	assert_non_null(s_replay);
+	for (unsigned depth = 0; depth < 10; depth++)
+		from_here(depth);
+	return NULL;
+}
+
+static void test_thread(void **state)
+{
+	struct unwind_replay *own = s_replay;
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, thread_main, NULL), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	s_replay = own;
+	capture();
+}
+
+static ucontext_t s_main, s_coroutine;
+static struct captured s_elsewhere;
+
+static FRAME void coroutine(void)
+{
+	capture_with(s_replay, &s_elsewhere);
+	KEEP_CALL;
+}
+
+/* Left to others; and what is known of the own stack stays. */
+static void test_coroutine(void **state)
+{
+	static _Alignas(16) char s_stack[128 << 10];
+	uint32_t before = from_here(3);
+
+	assert_int_equal(getcontext(&s_coroutine), 0);
+	s_coroutine.uc_stack.ss_sp = s_stack;
+	s_coroutine.uc_stack.ss_size = sizeof(s_stack);
+	s_coroutine.uc_link = &s_main;
+	makecontext(&s_coroutine, coroutine, 0);
+	assert_int_equal(swapcontext(&s_main, &s_coroutine), 0);
+	assert_false(s_elsewhere.known);
+	assert_int_not_equal(from_here(3), 0);
+	assert_int_not_equal(before, 0);
+}
+
+static FRAME void on_signal(int signal)
+{
+	capture_with(s_replay, &s_elsewhere);
+	KEEP_CALL;
+}
+
+/* A signal's frame is beyond the rules, on the own stack and on another one. */
+static void take_signal(int flags)
+{
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = flags}, former;
+
+	s_elsewhere.known = true;
+	assert_int_equal(sigaction(SIGUSR1, &action, &former), 0);
+	raise(SIGUSR1);
+	assert_int_equal(sigaction(SIGUSR1, &former, NULL), 0);
+	assert_false(s_elsewhere.known);
+	capture();
+}
+
+static void test_signals(void **state)
+{
+	static char s_stack[128 << 10];
+	stack_t alternate = {.ss_sp = s_stack, .ss_size = sizeof(s_stack)}, former;
+
+	take_signal(0);
+	assert_int_equal(sigaltstack(&alternate, &former), 0);
+	take_signal(SA_ONSTACK);
+	assert_int_equal(sigaltstack(&former, NULL), 0);
+}
+
+static FRAME void deeper(struct unwind_replay *replay, unsigned depth)
+{
+	if (depth > 0)
+		deeper(replay, depth - 1);
+	else
+		capture_with(replay, &s_elsewhere);
+	KEEP_CALL;
+}
+
+static void test_too_deep(void **state)
+{
+	struct unwind_replay *shallow = unwind_replay_new(32);
+
+	deeper(shallow, 5);
+	check_same(&s_elsewhere);
+	deeper(shallow, 40);
+	assert_false(s_elsewhere.known);
+	deeper(shallow, 5);
+	check_same(&s_elsewhere);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_random_walks),    cmocka_unit_test(test_same_stack_same_node),
+		cmocka_unit_test(test_modules_changed), cmocka_unit_test(test_longjmp),
+		cmocka_unit_test(test_thread),          cmocka_unit_test(test_coroutine),
+		cmocka_unit_test(test_signals),         cmocka_unit_test(test_too_deep),
+	};
+
+	s_replay = unwind_replay_new(DEPTH);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
