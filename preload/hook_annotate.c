@@ -4,7 +4,6 @@
  * place that the target calls it, signal handlers included.  Misuse is recorded
  * as the plain event: the analyzer finds and reports it; nothing here is fatal.
  */
-#include <errno.h>
 #include <string.h>
 
 #include "castaway/castaway.h"
@@ -12,6 +11,7 @@
 #include "emit.h"
 #include "generation.h"
 #include "guard.h"
+#include "hook_query.h"
 #include "hooks.h"
 #include "object.h"
 #include "request.h"
@@ -257,97 +257,6 @@ static void gc_get_stats(struct castaway_gc_stats stats[3])
 	}
 }
 
-/* The guard is held for the lookups only: what visit does is the target's. */
-static bool next_object(uintptr_t address, struct object_view *ret)
-{
-	struct guard guard;
-	bool found;
-
-	guard_enter(&guard);
-	found = object_next(address, ret);
-	guard_leave(&guard);
-	return found;
-}
-
-static size_t gc_get_objects(int generation, castaway_gc_visit visit, void *arg)
-{
-	struct object_view view;
-	size_t count = 0;
-
-	for (uintptr_t at = 0; next_object(at, &view); at = view.address + 1) {
-		int here = (int)generation_of_object(&view.stamp);
-
-		if (generation < 0 ? here == (int)GENERATION_PERMANENT : here != generation)
-			continue;
-		count++;
-		if (visit((void *)view.address, arg))
-			break;
-	}
-	return count;
-}
-
-static size_t gc_get_referrers(const volatile void *object, castaway_gc_visit visit, void *arg)
-{
-	struct object_view view;
-	size_t count = 0;
-
-	for (uintptr_t at = 0; next_object(at, &view); at = view.address + 1) {
-		struct guard guard;
-		bool refers;
-
-		guard_enter(&guard);
-		refers = object_refers_to(view.address, (uintptr_t)object);
-		guard_leave(&guard);
-		if (!refers)
-			continue;
-		count++;
-		if (visit((void *)view.address, arg))
-			break;
-	}
-	return count;
-}
-
-static size_t gc_get_referents(const volatile void *object, castaway_gc_visit visit, void *arg)
-{
-	struct object_link links[64];
-	size_t count = 0, seen = 0, got;
-
-	do {
-		struct guard guard;
-
-		guard_enter(&guard);
-		got = object_links((uintptr_t)object, seen, links, 64);
-		guard_leave(&guard);
-		seen += got;
-		for (size_t i = 0; i < got; i++) {
-			if (links[i].weak)
-				continue;
-			count++;
-			if (visit((void *)links[i].target, arg))
-				return count;
-		}
-	} while (got == 64);
-	return count;
-}
-
-static bool find(const volatile void *object, struct object_view *ret)
-{
-	struct guard guard;
-	bool found;
-
-	guard_enter(&guard);
-	found = object_find((uintptr_t)object, ret);
-	guard_leave(&guard);
-	return found;
-}
-
-static int gc_is_tracked(const volatile void *object)
-{
-	struct object_view view;
-
-	return find(object, &view);
-}
-
 static void gc_freeze(int freeze)
 {
 	struct call call;
@@ -363,18 +272,6 @@ static void gc_freeze(int freeze)
 static size_t gc_get_freeze_count(void)
 {
 	return generation_frozen_count();
-}
-
-static int64_t getrefcount(const volatile void *object)
-{
-	struct object_view view;
-	int64_t count;
-
-	if (!find(object, &view)) {
-		errno = EINVAL;
-		return -1;
-	}
-	return object_memory_count(&view, &count) ? count : view.count;
 }
 
 /* New members at the end only. */
@@ -395,11 +292,11 @@ __attribute__((visibility("default"))) const struct castaway_hooks castaway_hook
 	.gc_get_threshold = gc_get_threshold,
 	.gc_set_threshold = gc_set_threshold,
 	.gc_get_stats = gc_get_stats,
-	.gc_get_objects = gc_get_objects,
-	.gc_get_referrers = gc_get_referrers,
-	.gc_get_referents = gc_get_referents,
-	.gc_is_tracked = gc_is_tracked,
+	.gc_get_objects = query_objects,
+	.gc_get_referrers = query_referrers,
+	.gc_get_referents = query_referents,
+	.gc_is_tracked = query_is_tracked,
 	.gc_freeze = gc_freeze,
 	.gc_get_freeze_count = gc_get_freeze_count,
-	.getrefcount = getrefcount,
+	.getrefcount = query_refcount,
 };
