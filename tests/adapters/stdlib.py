@@ -4,7 +4,7 @@ without collections: at the end the stranded set must be the one that the
 collector finds, address for address, and every test must end as without
 castaway.  Prints a table.
 
-    stdlib.py [MODULE]...
+    stdlib.py [--RECORD-OPTION]... [MODULE]...
 """
 import json
 import os
@@ -19,6 +19,7 @@ PYTHON = "/usr/bin/python3"
 ORACLE = os.path.join(HERE, "oracle.py")
 PROGRAM = os.path.join(HERE, "programs", "unittests.py")
 TIMEOUT = 600
+OPTIONS = [argument for argument in sys.argv[1:] if argument.startswith("--")]
 
 # What castaway is known to change.
 KNOWN = {
@@ -86,7 +87,7 @@ def run_bare(directory, module):
 def run_traced(directory, module):
     """The tests' ends, the trace, and the collector's listing."""
     path, listing = os.path.join(directory, "traced.json"), os.path.join(directory, "listing")
-    result = record(directory, command(module, path, listing), ["--follow=no"], cwd=directory,
+    result = record(directory, command(module, path, listing), ["--follow=no", *OPTIONS], cwd=directory,
                     timeout=TIMEOUT)
     assert result.status == 0, "under castaway:\n%s" % result
     assert len(result.traces) == 1, "traces: %s" % result.traces
@@ -138,7 +139,7 @@ def compare_module(module):
 
 
 def main():
-    modules = sys.argv[1:] or MODULES
+    modules = [argument for argument in sys.argv[1:] if argument not in OPTIONS] or MODULES
     if not installed():
         print("Python's test modules are not installed (libpython3.11-testsuite)")
         sys.exit(77)  # skipped
