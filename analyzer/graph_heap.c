@@ -39,8 +39,7 @@ struct graph_heap {
 
 static bool out_of_memory(struct graph_heap *heap)
 {
-	heap->code =
-		error_set(heap->error, ERROR_MEMORY, "out of memory for a heap of %u blocks", heap->count);
+	heap->code = error_set(heap->error, ERROR_MEMORY, "out of memory for %u blocks", heap->count);
 	return false;
 }
 
