@@ -75,8 +75,8 @@ static void release(struct buffer *buffer)
 	rawio_futex_wake(&g_writer.freed);
 }
 
-/* The full buffer that was taken first. */
-static struct buffer *oldest_full(uint32_t slots)
+/* The full buffer that was taken first, if not after `last`. */
+static struct buffer *oldest_full(uint32_t slots, uint64_t last)
 {
 	struct buffer *oldest = NULL;
 
@@ -86,7 +86,7 @@ static struct buffer *oldest_full(uint32_t slots)
 		struct buffer *buffer = &g_writer_slots[i];
 
 		if (__atomic_load_n(&buffer->state, __ATOMIC_ACQUIRE) == BUFFER_FULL &&
-		    (oldest == NULL || buffer->serial < oldest->serial))
+		    buffer->serial <= last && (oldest == NULL || buffer->serial < oldest->serial))
 			oldest = buffer;
 	}
 	return oldest;
@@ -95,9 +95,12 @@ static struct buffer *oldest_full(uint32_t slots)
 void writer_pump_pass(bool parts)
 {
 	const uint32_t slots = __atomic_load_n(&g_writer.slots, __ATOMIC_ACQUIRE);
+	/* Threads may fill buffers faster than they are written: the pass must end
+	 * all the same, since others wait for what comes after it. */
+	const uint64_t last = __atomic_load_n(&g_writer.last_serial, __ATOMIC_ACQUIRE);
 	struct buffer *buffer;
 
-	while ((buffer = oldest_full(slots)) != NULL) {
+	while ((buffer = oldest_full(slots, last)) != NULL) {
 		if (buffer->chunk_type == CASTAWAY_CHUNK_EVENTS)
 			write_events(buffer);
 		else
