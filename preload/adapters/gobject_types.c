@@ -78,6 +78,8 @@ static bool load(void)
 		(void)g_real.dlclose(gobject);
 	if (glib != NULL)
 		(void)g_real.dlclose(glib);
+	/* What failed here is not the target's failure. */
+	(void)dlerror();
 	return loaded;
 }
 

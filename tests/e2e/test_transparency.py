@@ -165,6 +165,18 @@ def preload_stays(directory):
 
 
 @case
+def loader_errors(directory):
+    """dlerror() tells of the program's own failures only"""
+    source, program = os.path.join(directory, "errors.c"), os.path.join(directory, "errors")
+    with open(source, "w") as file:
+        file.write("#include <dlfcn.h>\n#include <stdio.h>\n"
+                   "int main(void) { const char *error = dlerror(); puts(error ? error : \"none\"); return 0; }\n")
+    subprocess.run(["cc", "-o", program, source, "-ldl"], check=True, timeout=60)
+    for scan in ("no", "yes"):
+        equal(record(directory, [program], ("--scan=" + scan,)).out, b"none\n", "with --scan=" + scan)
+
+
+@case
 def stdin_is_the_targets(directory):
     """castaway reads nothing of the target's stdin"""
     data = b"".join(b"line %d\n" % i for i in range(20000))
