@@ -64,9 +64,10 @@ static int take(struct analysis *analysis, void *arg)
 {
 	struct error error = {0};
 
-	if (census_take(analysis, arg, &error) == ERROR_NONE)
-		return EXIT_STATUS_OK;
-	return session_fail(analysis->trace->path, &error);
+	if (census_take(analysis, arg, &error) != ERROR_NONE)
+		return session_fail(analysis->trace->path, &error);
+	session_warn_partial(analysis->trace);
+	return EXIT_STATUS_OK;
 }
 
 /* ---- text ------------------------------------------------------------------------ */

@@ -12,13 +12,17 @@ import struct
 from support import FOUND, UNSURE, USAGE, case, castaway, equal, main, record_one, tracee
 from traceformat import HEADER_SIZE, Trace, xxh32
 
+TRACE = "TRACE"
 COMMANDS = {
-    "analyze": ["analyze", "--format=json"],
-    "check": ["check"],
-    "info": ["info"],
-    "dump": ["dump", "--format=jsonl"],
+    "analyze": ["analyze", "--format=json", TRACE],
+    "check": ["check", TRACE],
+    "info": ["info", TRACE],
+    "dump": ["dump", "--format=jsonl", TRACE],
+    "gc": ["gc", TRACE, "collect", "--format=json"],
+    "refs": ["refs", "--type=*", TRACE],
+    "diff": ["diff", "--leaks", TRACE, TRACE],
 }
-ANSWERS = {"analyze": (0,), "check": (FOUND, UNSURE), "info": (0,), "dump": (0,)}
+ANSWERS = {"analyze": (0,), "check": (FOUND, UNSURE), "info": (0,), "dump": (0,), "gc": (0,), "refs": (0,), "diff": (0,)}
 PARTIAL = re.compile(rb"damaged|truncated|incomplete|missing|partial|without finishing|in the middle", re.I)
 
 
@@ -27,9 +31,13 @@ def base_trace(directory):
     return record_one(directory, [tracee("threads_plant")])
 
 
+def command_line(command, path):
+    return [path if word == TRACE else word for word in COMMANDS[command]]
+
+
 def examine(command, path, damaged):
     """None when the command behaved, else what it did wrong."""
-    result = castaway(*COMMANDS[command], path, timeout=30)
+    result = castaway(*command_line(command, path), timeout=30)
     said = "castaway %s: %s" % (command, result)
     if result.raw < 0 or b"Sanitizer" in result.err or b"runtime error" in result.err:
         return "crash: " + said
@@ -63,7 +71,7 @@ def examine_all(directory, variants, commands=None, damaged=True):
 
 def refused(path):
     for command in COMMANDS:
-        result = castaway(*COMMANDS[command], path)
+        result = castaway(*command_line(command, path))
         equal(result.status, USAGE, "%s %s\n%s" % (command, path, result))
         wrong = examine(command, path, True)
         assert not wrong, wrong

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Open, read events, replay in two steps, read snapshots, analyze.
+ * Open, read events, replay in two steps, read snapshots, analyze, ask.
  */
 #include "exercise.h"
 
@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "analysis.h"
+#include "balance.h"
+#include "query.h"
 #include "snapshot_reader.h"
 #include "trace_builder.h"
 
@@ -169,6 +171,63 @@ static void analyze_all(struct trace *trace)
 		analysis_free(analysis);
 }
 
+static void ask_references(const struct query *query)
+{
+	uint32_t nodes = query->graph->node_count;
+	struct query_reference *found;
+	struct error error;
+	size_t count;
+
+	for (uint32_t i = 0; i < nodes; i += 1 + nodes / 4) {
+		uint64_t address = query->graph->node[i].address;
+
+		if (!failed(query_references(query, address, QUERY_REFERRERS, &found, &count, &error),
+			    &error))
+			free(found);
+		if (!failed(query_references(query, address, QUERY_REFERENTS, &found, &count, &error),
+			    &error))
+			free(found);
+	}
+}
+
+static void balance_all(const struct query *query)
+{
+	struct balance_options options = {.until = UINT64_MAX, .all = true};
+	struct balance balance;
+	struct error error;
+	size_t count;
+	const struct replay_object *const *objects = replay_objects(query->replay, &count, &error);
+
+	if (failed(balance_run(query->trace, objects, count, &options, &balance, &error), &error))
+		return;
+	for (size_t i = 0; i < balance.count; i++) {
+		const struct balance_node *node = &balance.nodes[i];
+
+		REQUIRE(node->stack < query->trace->frame_count || node->stack == 0);
+		REQUIRE(node->parent == BALANCE_NONE || node->parent < i);
+		REQUIRE(node->own_refs <= node->refs && node->own_unrefs <= node->unrefs);
+	}
+	balance_done(&balance);
+}
+
+static void ask_all(struct trace *trace)
+{
+	struct query_runtime runtimes[QUERY_MAX_RUNTIMES];
+	struct query query;
+	struct trial trial;
+	struct error error;
+	size_t count;
+
+	if (!failed(query_open(trace, ANALYSIS_SNAPSHOT_LAST, &query, &error), &error)) {
+		if (!failed(query_collect(&query, 1, 0, &trial, &error), &error))
+			trial_done(&trial);
+		failed(query_runtimes(&query, runtimes, &count, &error), &error);
+		ask_references(&query);
+		balance_all(&query);
+	}
+	query_done(&query);
+}
+
 void exercise(const uint8_t *bytes, size_t size, bool analyze, struct outcome *ret)
 {
 	struct source *source;
@@ -186,8 +245,10 @@ void exercise(const uint8_t *bytes, size_t size, bool analyze, struct outcome *r
 	ret->events = read_events(trace);
 	replay_all(trace, ret);
 	read_snapshots(trace);
-	if (analyze)
+	if (analyze) {
 		analyze_all(trace);
+		ask_all(trace);
+	}
 	REQUIRE(trace->complete || trace->limit_count > 0);
 	ret->complete = trace->complete;
 	ret->limits = trace->limit_count;
