@@ -47,6 +47,8 @@ void builder_free(struct builder *b)
 	for (uint32_t i = 0; i < b->section_count; i++) {
 		free(b->sections[i].blocks.data);
 		free(b->sections[i].objects.data);
+		free(b->sections[i].pointers.data);
+		free(b->sections[i].roots.data);
 	}
 	free(b->chunks);
 	free(b->strings);

@@ -70,6 +70,11 @@ void builder_block(struct builder *b, uint32_t snapshot, const struct snapshot_b
  * here from what the edge holds. */
 void builder_object(struct builder *b, uint32_t snapshot, const struct snapshot_object_record *object,
 		    const struct snapshot_edge_record *edges);
+/* Of a scan: pointers of block number `from`, whose offsets ascend, and roots.
+ * Blocks must have come in the order of their addresses. */
+void builder_pointers(struct builder *b, uint32_t snapshot, uint32_t from,
+		      const struct snapshot_pointer_record *pointers, uint32_t count);
+void builder_root(struct builder *b, uint32_t snapshot, const struct snapshot_root_record *root);
 void builder_runtime(struct builder *b, uint32_t snapshot, const struct snapshot_runtime_record *runtime);
 void builder_snapshot_end(struct builder *b, uint32_t snapshot, uint64_t ticks);
 

@@ -33,9 +33,9 @@ struct node {
 };
 
 struct section {
-	struct bytes blocks, objects;
-	uint64_t last_block, last_object;
-	uint64_t block_count, object_count, edge_count;
+	struct bytes blocks, objects, pointers, roots;
+	uint64_t last_block, last_object, last_from, last_root, last_to;
+	uint64_t block_count, object_count, edge_count, pointer_count, root_count;
 };
 
 struct builder {

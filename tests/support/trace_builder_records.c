@@ -200,6 +200,45 @@ void builder_object(struct builder *b, uint32_t snapshot, const struct snapshot_
 	section->edge_count += object->edge_count;
 }
 
+void builder_pointers(struct builder *b, uint32_t snapshot, uint32_t from,
+		      const struct snapshot_pointer_record *pointers, uint32_t count)
+{
+	struct section *section = &b->sections[snapshot];
+	struct bytes *out = &section->pointers;
+	uint64_t offset = 0;
+
+	begin_record(b, snapshot, CASTAWAY_CHUNK_SCAN_EDGES, out, &section->last_from);
+	put_svarint(out, from - section->last_from);
+	put_varint(out, count);
+	for (uint32_t i = 0; i < count; i++) {
+		put_varint(out, (pointers[i].offset - offset) / 8);
+		put_svarint(out, (uint64_t)pointers[i].to - from);
+		put_varint(out, pointers[i].interior);
+		offset = pointers[i].offset;
+	}
+	section->last_from = from;
+	section->pointer_count += count;
+}
+
+void builder_root(struct builder *b, uint32_t snapshot, const struct snapshot_root_record *root)
+{
+	struct section *section = &b->sections[snapshot];
+	struct bytes *out = &section->roots;
+	bool fresh = out->size == 0 || out->size > BUFFER_SIZE;
+
+	begin_record(b, snapshot, CASTAWAY_CHUNK_ROOTS, out, &section->last_root);
+	if (fresh)
+		section->last_to = 0;
+	put_u8(out, root->kind);
+	put_varint(out, root->where);
+	put_svarint(out, root->address - section->last_root);
+	put_svarint(out, root->to - section->last_to);
+	put_varint(out, root->interior);
+	section->last_root = root->address;
+	section->last_to = root->to;
+	section->root_count++;
+}
+
 void builder_runtime(struct builder *b, uint32_t snapshot, const struct snapshot_runtime_record *runtime)
 {
 	struct bytes payload = {0};
@@ -234,14 +273,16 @@ void builder_snapshot_end(struct builder *b, uint32_t snapshot, uint64_t ticks)
 	builder_write_tables(b);
 	builder_write_pending(b, CASTAWAY_CHUNK_BLOCKS, &section->blocks);
 	builder_write_pending(b, CASTAWAY_CHUNK_OBJECTS, &section->objects);
+	builder_write_pending(b, CASTAWAY_CHUNK_SCAN_EDGES, &section->pointers);
+	builder_write_pending(b, CASTAWAY_CHUNK_ROOTS, &section->roots);
 	put_varint(&payload, snapshot);
 	put_varint(&payload, section->block_count);
 	put_varint(&payload, section->object_count);
 	put_varint(&payload, section->edge_count);
 	put_u64(&payload, ticks);
-	put_varint(&payload, 0); /* scanned edges, roots, bytes not scanned */
-	put_varint(&payload, 0);
-	put_varint(&payload, 0);
+	put_varint(&payload, section->pointer_count);
+	put_varint(&payload, section->root_count);
+	put_varint(&payload, 0); /* bytes not scanned */
 	builder_write_pending(b, CASTAWAY_CHUNK_SNAPSHOT_END, &payload);
 	free(payload.data);
 }
