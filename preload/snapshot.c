@@ -243,7 +243,6 @@ static bool hand_over(const struct snapshot *snapshot)
 {
 	return snapshot->reason != CASTAWAY_REASON_INHERIT &&
 	       (snapshot->reason != CASTAWAY_REASON_EXIT || g_config.snapshot_at_exit) && !snapshot->failed &&
-	       request_possible() &&
 	       request_snapshot(snapshot->reason, snapshot->index, snapshot->name, snapshot->start_ns,
 				snapshot->objects, snapshot->edges);
 }
@@ -271,7 +270,7 @@ void snapshot_mark_exit(void)
 
 bool snapshot_take(enum castaway_snapshot_reason reason, const char *name)
 {
-	return request_possible() && request_snapshot(reason, snapshot_next_index(), name, 0, 0, 0);
+	return g_config.scan && request_snapshot(reason, snapshot_next_index(), name, 0, 0, 0);
 }
 
 uint32_t snapshot_next_index(void)

@@ -300,6 +300,28 @@ def failed_scan(directory):
 
 
 @case
+def no_helper(directory):
+    """without a helper there is no scan, and the trace says so"""
+    result = record(directory, [tracee("snapshots"), "busy", "2"], ("--scan=yes", "--helper=no"))
+    equal((result.status, result.out), (0, b"2\n"), str(result))
+    trace = Trace(result.traces[0])
+    equal({s["method"] for s in trace.snapshots().values()}, {EVENTS}, "methods")
+    equal(trace.limits()[(NO_SNAPSHOT, "heap: nobody could take it")], 3, "limits")
+
+
+@case
+def fork_child(directory):
+    """a fork child's snapshot at its end is its own"""
+    code = "import os; a = [[] for _ in range(50)]; a.append(a); os.waitpid(os.fork() or os._exit(0), 0)"
+    result = record(directory, ["/usr/bin/python3", "-c", code], ("--scan=yes", "--python=no"))
+    equal((result.status, len(result.traces)), (0, 2), str(result))
+    for path in result.traces:
+        last = max(Trace(path).snapshots().items())[1]
+        equal((last["reason"], last["method"]), (EXIT, ALONE), path)
+        assert last["end"]["blocks"] > 0 and last["end"]["roots"] > 0, last["end"]
+
+
+@case
 def killed_helper(directory):
     """when the helper is killed, so that nobody answers, the program runs on"""
     with Running(directory, "--scan=yes") as running:
