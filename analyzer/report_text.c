@@ -252,7 +252,8 @@ static void write_runtimes(struct report_text *report)
 			    row->enabled ? "" : ", its collector is disabled",
 			    row->note != NULL && *row->note != '\0' ? "; " : "",
 			    row->note != NULL ? row->note : "");
-		if (any_generation(row->generation))
+		/* Where rules had to tell, there is no collector with generations. */
+		if (row->status != CASTAWAY_STATUS_RULES && any_generation(row->generation))
 			write_generations(report, row->generation);
 	}
 	if (analysis->runtime_count != 1 && any_generation(analysis->generations)) {

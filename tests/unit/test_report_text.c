@@ -32,7 +32,7 @@ static void test_text_pairs(void **state)
 	assert_ptr_equal(strstr(text, "2 stranded structures: 6 objects, 192 B\n"), text);
 	expect_text(text, "./tree, pid 7, ran 1.500 s");
 	expect_text(text, "tree.7.castaway, complete");
-	expect_text(text, "snapshot 0 (exit) at 1.400 s, by signal, pause 2.5 ms");
+	expect_text(text, "snapshot 0 (exit) at 1.400 s, threads stopped with a signal, pause 2.5 ms");
 	expect_text(text, "1.   stranded  2 x  Parent, Child  [0000000000abcdef]");
 	expect_text(text, "Cycle: Child#2 --parent--> Parent#1 --child--> Child#2\n");
 	expect_text(text, "Break it: make `Child.parent` weak (it points back to its owner)");
