@@ -146,6 +146,34 @@ static bool see_runtime(void *arg, const struct snapshot_runtime_record *runtime
 	return true;
 }
 
+static bool see_pointers(void *arg, uint32_t from, const struct snapshot_pointer_record *pointers,
+			 uint32_t count)
+{
+	const uint32_t *blocks = arg;
+
+	REQUIRE(from < *blocks && count > 0);
+	for (uint32_t i = 0; i < count; i++)
+		REQUIRE(pointers[i].to < *blocks);
+	return true;
+}
+
+static bool see_root(void *arg, const struct snapshot_root_record *root)
+{
+	const uint32_t *blocks = arg;
+
+	REQUIRE(root->to < *blocks);
+	return true;
+}
+
+static void read_scan(struct trace *trace, const struct trace_snapshot *snapshot)
+{
+	struct error error;
+	uint32_t blocks = snapshot->blocks > 7 ? 7 : (uint32_t)snapshot->blocks;
+
+	failed(snapshot_read_pointers(trace, snapshot, blocks, see_pointers, &blocks, &error), &error);
+	failed(snapshot_read_roots(trace, snapshot, blocks, see_root, &blocks, &error), &error);
+}
+
 static void read_snapshots(struct trace *trace)
 {
 	struct error error;
@@ -155,6 +183,7 @@ static void read_snapshots(struct trace *trace)
 
 		failed(snapshot_read_objects(trace, snapshot, see_object, trace, &error), &error);
 		failed(snapshot_read_blocks(trace, snapshot, see_block, trace, &error), &error);
+		read_scan(trace, snapshot);
 		failed(snapshot_read_runtimes(trace, snapshot, see_runtime, trace, &error), &error);
 	}
 }

@@ -159,3 +159,33 @@ struct builder *seed_failed_exec(bool compress)
 	builder_end(b, CASTAWAY_END_EXIT, 50);
 	return b;
 }
+
+/* A scan: a root, a leak with its tail, a cycle of blocks, an object. */
+struct builder *seed_scan(bool compress)
+{
+	static const struct snapshot_root_record roots[] = {
+		{.address = 3, .to = 0, .where = 4711, .kind = CASTAWAY_ROOT_REGISTER},
+		{.address = 0x7000, .to = 5, .where = 1, .interior = 8, .kind = CASTAWAY_ROOT_MODULE},
+	};
+	struct builder *b = begin(compress);
+	uint32_t stack = builder_stack(b, "main", "make", NULL), snapshot;
+
+	builder_event(b, 1, 20, ALLOC, 0x5000, 64, stack);
+	builder_event(b, 1, 21, OBJECT, 0x5008, 32, builder_string(b, "Node"), stack);
+	snapshot = builder_snapshot(b, CASTAWAY_REASON_EXIT, 50, "");
+	for (uint32_t i = 0; i < 6; i++)
+		builder_block(b, snapshot,
+			      &(struct snapshot_block_record){
+				      .address = 0x5000 + 0x40 * (uint64_t)i, .size = 64, .stack = stack});
+	for (uint32_t i = 1; i < 5; i++)
+		builder_pointers(b, snapshot, i,
+				 (const struct snapshot_pointer_record[]){
+					 {.offset = 8, .to = i == 4 ? 3 : i + 1},
+					 {.offset = 16, .interior = 9, .to = i == 1 ? 2 : 4}},
+				 2);
+	builder_root(b, snapshot, &roots[0]);
+	builder_root(b, snapshot, &roots[1]);
+	builder_snapshot_end(b, snapshot, 60);
+	builder_end(b, CASTAWAY_END_EXIT, 100);
+	return b;
+}

@@ -9,12 +9,13 @@
 #include "trace_builder.h"
 
 /* X(name) */
-#define SEEDS(X)    \
-	X(events)   \
-	X(threads)  \
-	X(snapshot) \
-	X(inherit)  \
-	X(failed_exec)
+#define SEEDS(X)       \
+	X(events)      \
+	X(threads)     \
+	X(snapshot)    \
+	X(inherit)     \
+	X(failed_exec) \
+	X(scan)
 
 #define X(name) struct builder *seed_##name(bool compress);
 SEEDS(X)

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Words to blocks: edges of blocks and of the index's words and regions, and
+ * random memory against a look at every block.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "preload/scan.h"
+#include "preload_stub.h"
+
+#define MAX_HITS 4096
+
+struct hits {
+	struct scan_hit hit[MAX_HITS];
+	uint32_t count;
+};
+
+static void take(void *arg, const struct scan_hit *hit)
+{
+	struct hits *hits = arg;
+
+	assert_true(hits->count < MAX_HITS);
+	hits->hit[hits->count++] = *hit;
+}
+
+static void test_find(void **state)
+{
+	/* Side by side, of size 0, over many words, across a gigabyte, near the top. */
+	static const struct {
+		uint64_t address, size;
+	} blocks[] = {
+		{0x1000, 24},
+		{0x1018, 8},
+		{0x1020, 0},
+		{0x1028, 100000},
+		{0x3fffffc0, 256},
+		{0x7ffffff0, 17},
+		{(UINT64_C(1) << 47) - 64, 64},
+	};
+	const uint32_t count = sizeof(blocks) / sizeof(blocks[0]);
+	struct scan_index index;
+
+	assert_true(scan_index_begin(&index, count));
+	for (uint32_t i = 0; i < count; i++)
+		assert_true(scan_index_add(&index, blocks[i].address, blocks[i].size, 0));
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t size = blocks[i].size ? blocks[i].size : 1;
+
+		assert_int_equal(scan_find(&index, blocks[i].address), i);
+		assert_int_equal(scan_find(&index, blocks[i].address + size - 1), i);
+		assert_int_equal(scan_find(&index, blocks[i].address + size / 2), i);
+		if (i + 1 == count || blocks[i].address + size < blocks[i + 1].address)
+			assert_int_equal(scan_find(&index, blocks[i].address + size), SCAN_NONE);
+	}
+	assert_int_equal(scan_find(&index, 0), SCAN_NONE);
+	assert_int_equal(scan_find(&index, 0xff8), SCAN_NONE);
+	assert_int_equal(scan_find(&index, UINTPTR_MAX), SCAN_NONE);
+	assert_int_equal(scan_find(&index, UINT64_C(1) << 47), SCAN_NONE);
+}
+
+static void test_refused(void **state)
+{
+	struct scan_index index;
+
+	assert_true(scan_index_begin(&index, 3));
+	assert_true(scan_index_add(&index, 0x2000, 64, 0));
+	assert_false(scan_index_add(&index, 0x2038, 64, 0)); /* overlaps */
+	assert_false(scan_index_add(&index, 0x1000, 8, 0));  /* out of order */
+	assert_false(scan_index_add(&index, 0x3004, 8, 0));  /* not aligned */
+	assert_false(scan_index_add(&index, UINT64_C(1) << 47, 8, 0));
+	assert_false(scan_index_add(&index, (UINT64_C(1) << 47) - 8, 16, 0));
+	assert_true(scan_index_add(&index, 0x2040, 8, 2));
+	assert_true(scan_index_add(&index, 0x2048, 8, 0));
+	assert_false(scan_index_add(&index, 0x2050, 8, 0)); /* more than announced */
+	assert_false(index.failed);
+	assert_int_equal(index.count, 3);
+	assert_int_equal(index.blocks[1].runtime, 2);
+	assert_int_equal(index.blocks[1].size, 8);
+}
+
+static void test_range(void **state)
+{
+	uint64_t words[5] = {0x5000, 0x5007, 0x5040, 0x4fff, 0x50};
+	struct hits hits = {.count = 0};
+	struct scan_index index;
+
+	assert_true(scan_index_begin(&index, 1));
+	assert_true(scan_index_add(&index, 0x5000, 64, 0));
+	scan_range(&index, 9, words, words + 5, take, &hits);
+	assert_int_equal(hits.count, 2);
+	assert_int_equal(hits.hit[0].from, 9);
+	assert_int_equal(hits.hit[0].offset, 0);
+	assert_int_equal(hits.hit[0].interior, 0);
+	assert_int_equal(hits.hit[1].offset, 8);
+	assert_int_equal(hits.hit[1].interior, 7);
+	/* Only whole, aligned words. */
+	hits.count = 0;
+	scan_range(&index, 0, (char *)words + 1, (char *)words + 15, take, &hits);
+	assert_int_equal(hits.count, 0);
+	scan_range(&index, 0, (char *)words + 4, (char *)words + 16, take, &hits);
+	assert_int_equal(hits.count, 1);
+	assert_int_equal(hits.hit[0].offset, 4);
+}
+
+/* Memory of random words, cut into random blocks of itself. */
+static void test_blocks(void **state)
+{
+	static uint64_t memory[4096];
+	static struct hits hits;
+	struct scan_index index;
+	uint64_t base = (uintptr_t)memory;
+	unsigned seed = 3;
+	uint32_t at = 0;
+
+	assert_true(scan_index_begin(&index, 4096));
+	for (uint64_t offset = 0; offset < sizeof(memory);) {
+		uint64_t size = (uint64_t)rand_r(&seed) % 90;
+		bool hole = rand_r(&seed) % 3 == 0;
+
+		if (offset + size > sizeof(memory))
+			break;
+		if (!hole)
+			assert_true(scan_index_add(&index, base + offset, size, 0));
+		offset += (size + 8) & ~UINT64_C(7);
+	}
+	for (size_t i = 0; i < 4096; i++)
+		memory[i] = rand_r(&seed) % 4 ? base + (uint64_t)rand_r(&seed) % sizeof(memory)
+					      : (uint64_t)rand_r(&seed) << 20;
+	scan_blocks(&index, 0, index.count, take, &hits);
+	for (uint32_t from = 0; from < index.count; from++) {
+		const struct scan_block *block = &index.blocks[from];
+
+		for (uint64_t offset = 0; offset + 8 <= block->size; offset += 8) {
+			uint64_t value = *(const uint64_t *)(uintptr_t)(block->address + offset);
+			uint32_t to = 0;
+
+			while (to < index.count &&
+			       value - index.blocks[to].address >=
+				       (index.blocks[to].size ? index.blocks[to].size : 1))
+				to++;
+			if (to == index.count)
+				continue;
+			assert_int_equal(hits.hit[at].from, from);
+			assert_int_equal(hits.hit[at].offset, offset);
+			assert_int_equal(hits.hit[at].to, to);
+			assert_int_equal(hits.hit[at].interior, value - index.blocks[to].address);
+			at++;
+		}
+	}
+	assert_int_equal(at, hits.count);
+	assert_true(at > 500);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_find),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_range),
+		cmocka_unit_test(test_blocks),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
