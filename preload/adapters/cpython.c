@@ -260,10 +260,12 @@ static void cpython_before_main(int argc, char **argv)
 }
 
 /* Nobody holds the lock, and nobody is about to take it for long: in 3.11 one
- * thread state is the current one of the whole process. */
+ * thread state is the current one of the whole process.  This thread must have
+ * one already: making one is not possible in every fork child. */
 static bool lock_is_free(void)
 {
-	return g_py_layout->minor == 11 && g_py.current_thread_state() == NULL;
+	return g_py_layout->minor == 11 && g_py.current_thread_state() == NULL &&
+	       g_py.PyGILState_GetThisThreadState() != NULL;
 }
 
 /* _exit() inside the interpreter, or the end of a program that embeds it and

@@ -21,8 +21,13 @@
 #include "../object.h"
 #include "../shadow.h"
 
-static struct py_allocator s_next; /* the allocator below */
-static bool s_short;               /* births take the short way */
+/* The allocators below, one for each time that the hook was put on top; a hook
+ * gets its own as its context.  What somebody else put between two of ours may
+ * call the lower one, which then only passes on. */
+#define LEVELS_MAX 8
+static struct py_allocator s_next[LEVELS_MAX];
+static unsigned s_levels;
+static bool s_short; /* births take the short way */
 
 static bool is_recording(void)
 {
@@ -133,39 +138,42 @@ static void undo_death(uintptr_t address, const struct former *former)
 
 static void *hook_malloc(void *context, size_t size)
 {
+	const struct py_allocator *next = context;
 	void *block;
 
 	if (!is_recording())
-		return s_next.malloc(s_next.context, size);
+		return next->malloc(next->context, size);
 	t_guard.depth++;
-	block = s_next.malloc(s_next.context, size);
+	block = next->malloc(next->context, size);
 	t_guard.depth--;
 	return BORN(block, size);
 }
 
 static void *hook_calloc(void *context, size_t count, size_t size)
 {
+	const struct py_allocator *next = context;
 	void *block;
 
 	if (!is_recording())
-		return s_next.calloc(s_next.context, count, size);
+		return next->calloc(next->context, count, size);
 	t_guard.depth++;
-	block = s_next.calloc(s_next.context, count, size);
+	block = next->calloc(next->context, count, size);
 	t_guard.depth--;
 	return BORN(block, count * size);
 }
 
 static void *hook_realloc(void *context, void *old, size_t size)
 {
+	const struct py_allocator *next = context;
 	struct former former;
 	void *block;
 
 	if (!is_recording())
-		return s_next.realloc(s_next.context, old, size);
+		return next->realloc(next->context, old, size);
 	if (old != NULL)
 		dies((uintptr_t)old, &former);
 	t_guard.depth++;
-	block = s_next.realloc(s_next.context, old, size);
+	block = next->realloc(next->context, old, size);
 	t_guard.depth--;
 	if (block == NULL) {
 		if (old != NULL)
@@ -177,12 +185,13 @@ static void *hook_realloc(void *context, void *old, size_t size)
 
 static void hook_free(void *context, void *block)
 {
+	const struct py_allocator *next = context;
 	struct former former;
 
 	if (block != NULL && is_recording())
 		dies((uintptr_t)block, &former);
 	t_guard.depth++;
-	s_next.free(s_next.context, block);
+	next->free(next->context, block);
 	t_guard.depth--;
 }
 
@@ -196,11 +205,12 @@ bool cpython_alloc_installed(void)
 
 void cpython_alloc_install(void)
 {
-	static struct py_allocator hook = {NULL, hook_malloc, hook_calloc, hook_realloc, hook_free};
+	struct py_allocator hook = {NULL, hook_malloc, hook_calloc, hook_realloc, hook_free};
 
-	if (cpython_alloc_installed())
+	if (cpython_alloc_installed() || s_levels == LEVELS_MAX)
 		return;
-	g_py.PyMem_GetAllocator(PY_DOMAIN_OBJECT, &s_next);
+	hook.context = &s_next[s_levels];
+	g_py.PyMem_GetAllocator(PY_DOMAIN_OBJECT, &s_next[s_levels++]);
 	g_py.PyMem_SetAllocator(PY_DOMAIN_OBJECT, &hook);
 }
 

@@ -50,6 +50,9 @@ planted("Exit callbacks of the program run before the objects are read", "user-c
 planted("A child that fails to exec leaves its parent's snapshot alone", "failing-child")
 
 
+planted("tracemalloc on top of the allocator hook, to the end", "traced-memory")
+
+
 def family(title, name):
     def test(directory):
         judged = ending(directory, name)
@@ -62,6 +65,13 @@ def family(title, name):
 
 family("A fork child that exits has a snapshot of its own", "fork")
 family("A multiprocessing worker has a snapshot of its own", "workers")
+
+
+@case
+def fork_in_thread(directory):
+    """A fork child whose only thread ends without the lock: no snapshot of it, and no harm"""
+    judged = ending(directory, "fork-in-thread")
+    equal(max(knots(j) for j in judged), 3, "stranded objects of the parent")
 
 
 @case

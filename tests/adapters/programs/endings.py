@@ -80,6 +80,24 @@ def subinterpreter():
     _xxsubinterpreters.run_string(other, "knot = []; knot.append(knot); del knot")
 
 
+def fork_in_thread():
+    import threading
+
+    def fork():
+        child = os.fork()
+        if child != 0:
+            print("child", os.waitpid(child, 0)[1], flush=True)
+
+    thread = threading.Thread(target=fork)
+    thread.start()
+    thread.join()
+
+
+def traced_memory():
+    import tracemalloc
+    tracemalloc.start()
+
+
 strand(3)
 print("stranded", flush=True)
 ENDINGS = {
@@ -92,6 +110,8 @@ ENDINGS = {
     "user-callback": user_callback,
     "fork": fork_and_exit,
     "failing-child": failing_child,
+    "fork-in-thread": fork_in_thread,
+    "traced-memory": traced_memory,
     "workers": workers,
     "during-collection": during_collection,
     "no-way-in": no_way_in,
