@@ -370,6 +370,7 @@ void writer_after_fork(void)
 	taker_reset();
 	g_writer.helper = 0;
 	g_writer.pump_lock = 0;
+	g_writer.pump_waiters = 0;
 	g_writer.flush_asked = g_writer.flush_done = 0;
 	g_writer.finish = g_writer.done = 0;
 	mark_start();

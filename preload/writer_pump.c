@@ -123,19 +123,24 @@ void writer_pump_end(enum castaway_end_reason reason)
 	writer_tables_end(reason);
 }
 
+static bool take_lock(void)
+{
+	uint32_t free = 0;
+
+	return __atomic_compare_exchange_n(&g_writer.pump_lock, &free, 1, false, __ATOMIC_ACQUIRE,
+					   __ATOMIC_RELAXED);
+}
+
 bool writer_pump_lock(void)
 {
 	const uint64_t deadline = rawio_clock(CLOCK_MONOTONIC) + WRITER_STALL_NS;
-	uint32_t free = 0;
+	bool taken;
 
-	while (!__atomic_compare_exchange_n(&g_writer.pump_lock, &free, 1, false, __ATOMIC_ACQUIRE,
-					    __ATOMIC_RELAXED)) {
-		if (rawio_clock(CLOCK_MONOTONIC) > deadline)
-			return false;
-		free = 0;
+	__atomic_add_fetch(&g_writer.pump_waiters, 1, __ATOMIC_SEQ_CST);
+	while (!(taken = take_lock()) && rawio_clock(CLOCK_MONOTONIC) <= deadline)
 		(void)RAW_CALL(SYS_sched_yield, 0);
-	}
-	return true;
+	__atomic_sub_fetch(&g_writer.pump_waiters, 1, __ATOMIC_SEQ_CST);
+	return taken;
 }
 
 void writer_pump_unlock(void)
@@ -145,13 +150,10 @@ void writer_pump_unlock(void)
 
 bool writer_pump_try(bool parts)
 {
-	/* Who finds the lock taken may leave: its holder looks again after it
-	 * has given the lock back. */
+	/* Who finds the lock taken, or somebody waiting for it, may leave: its
+	 * holder looks again after it has given the lock back. */
 	do {
-		uint32_t free = 0;
-
-		if (!__atomic_compare_exchange_n(&g_writer.pump_lock, &free, 1, false, __ATOMIC_ACQUIRE,
-						 __ATOMIC_RELAXED))
+		if (__atomic_load_n(&g_writer.pump_waiters, __ATOMIC_SEQ_CST) != 0 || !take_lock())
 			return false;
 		writer_pump_pass(parts);
 		writer_pump_unlock();
