@@ -53,6 +53,7 @@ def embedded(title, arguments, count, snapshots=1, env=None):
 
 
 embedded("Py_FinalizeEx()", ["finalize"], 3)
+embedded("An allocator of the program's own, between two of ours", ["own-allocator"], 3)
 embedded("Never finalized: read when main returns", ["never-finalize"], 3)
 embedded("Never finalized, and the lock is free: it is taken", ["without-lock"], 3)
 embedded("Initialized again: each life has a snapshot", ["initialize-again"], 2, 2)

@@ -22,6 +22,37 @@ static void strand(int count)
 	PyRun_SimpleString(text);
 }
 
+/* An allocator of the program's own, on top of what was there. */
+static PyMemAllocatorEx s_below;
+
+static void *own_malloc(void *context, size_t size)
+{
+	return s_below.malloc(s_below.ctx, size);
+}
+
+static void *own_calloc(void *context, size_t count, size_t size)
+{
+	return s_below.calloc(s_below.ctx, count, size);
+}
+
+static void *own_realloc(void *context, void *block, size_t size)
+{
+	return s_below.realloc(s_below.ctx, block, size);
+}
+
+static void own_free(void *context, void *block)
+{
+	s_below.free(s_below.ctx, block);
+}
+
+static void put_own_allocator(void)
+{
+	PyMemAllocatorEx own = {NULL, own_malloc, own_calloc, own_realloc, own_free};
+
+	PyMem_GetAllocator(PYMEM_DOMAIN_OBJ, &s_below);
+	PyMem_SetAllocator(PYMEM_DOMAIN_OBJ, &own);
+}
+
 static void finalize(void)
 {
 	Py_FinalizeEx();
@@ -79,6 +110,7 @@ int main(int argc, char **argv)
 		void (*end)(void);
 	} ends[] = {
 		{"finalize", finalize},
+		{"own-allocator", finalize},
 		{"never-finalize", never_finalize},
 		{"without-lock", without_lock},
 		{"initialize-again", initialize_again},
@@ -90,6 +122,8 @@ int main(int argc, char **argv)
 
 	if (argc < 2)
 		return 2;
+	if (strcmp(argv[1], "own-allocator") == 0)
+		put_own_allocator();
 	Py_InitializeEx(argc == 2);
 	strand(3);
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
