@@ -9,7 +9,7 @@ import signal
 import subprocess
 
 from support import EXE, FOUND, LIBRARY, USAGE, case, castaway, clean_environment, equal, main, member, record_one
-from support import report, run, tracee
+from support import UNSURE, report, run, tracee
 
 
 def pair(directory):
@@ -184,7 +184,8 @@ def fail_on(directory):
     trace = pair(directory)
     misused = record_one(directory, [tracee("shapes"), "unlink_missing"])
     for path, chosen, status in ((trace, "stranded", FOUND), (trace, "leaked,stranded", FOUND),
-                                 (trace, "over-referenced,leaked", 0), (trace, "misuse", 0),
+                                 # Without a scan nobody can say what is leaked.
+                                 (trace, "over-referenced,leaked", UNSURE), (trace, "misuse", 0),
                                  (misused, "stranded,likely-stranded", 0), (misused, "misuse", FOUND)):
         equal(castaway("check", path, "--fail-on=" + chosen).status, status, chosen)
     for wrong in ("", ",", "stranded;leaked", "everything"):
