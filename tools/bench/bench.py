@@ -28,7 +28,7 @@ HEAPTRACK_PRELOAD = ["/usr/lib/heaptrack/libheaptrack_preload.so", "/usr/lib64/h
 class Run:
     def __init__(self, seconds, peak, size):
         self.seconds = seconds
-        self.peak = peak  # MiB of the largest process
+        self.peak = peak  # MiB; cannot be less than this program had itself when it made the process
         self.size = size  # bytes of the output file
 
 
@@ -126,7 +126,7 @@ def row(name, runs, events):
     return [name, "%.2f M" % (events / 1e6), "%.2f" % median_of(runs["bare"], "seconds"),
             "%.2f" % ratio(ours, runs["bare"]), "%.2f" % ratio(raw, ours) if raw else "-",
             "%.2f" % ratio(full, ours) if full else "-", ", ".join("%.0f" % peak for peak in peaks),
-            "%.2f" % (median_of(ours, "size") / events) if events else "-"]
+            "%.2f" % (median_of(ours, "size") / events) if events >= 100000 else "-"]
 
 
 def markdown(rows):
