@@ -33,7 +33,8 @@ class Run:
 
 
 class Tools:
-    def __init__(self, build, full):
+    def __init__(self, build, full, options):
+        self.options = options
         self.library = os.path.join(build, "preload", "libcastaway.so")
         self.program = os.path.join(build, "tools", "castaway")
         for path in (self.library, self.program):
@@ -53,7 +54,8 @@ class Tools:
     # Environment and command of one kind of run.
     def prepare(self, kind, command, output):
         if kind == "castaway":
-            return {"LD_PRELOAD": self.library, "CASTAWAY_OUTPUT": output}, command
+            return {"LD_PRELOAD": self.library, "CASTAWAY_OUTPUT": output,
+                    "CASTAWAY_OPTIONS": self.options}, command
         if kind == "heaptrack":
             return {"LD_PRELOAD": self.heaptrack, "DUMP_HEAPTRACK_OUTPUT": output}, command
         if kind == "heaptrack, interpreted":
@@ -145,6 +147,8 @@ def parse():
     parser.add_argument("--build", default=os.path.join(ROOT, "build"), help="build directory (%(default)s)")
     parser.add_argument("--runs", type=int, default=5, help="rounds, of which the median is told (%(default)s)")
     parser.add_argument("--only", default=",".join(WORKLOADS), help="workloads, by commas (%(default)s)")
+    # The scan at the end is no part of the recording, and heaptrack has none.
+    parser.add_argument("--options", default="scan=no", help="settings of castaway (%(default)s)")
     parser.add_argument("--full", action="store_true", help="heaptrack with its interpreter, too")
     parser.add_argument("--markdown", help="write the table to this file as well")
     return parser.parse_args()
@@ -152,7 +156,7 @@ def parse():
 
 def main():
     arguments = parse()
-    tools = Tools(os.path.abspath(arguments.build), arguments.full)
+    tools = Tools(os.path.abspath(arguments.build), arguments.full, arguments.options)
     rows = []
 
     if not tools.heaptrack:
