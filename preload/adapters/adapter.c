@@ -14,6 +14,14 @@ static const struct adapter *const s_adapters[] = {ADAPTERS(X)};
 #define FOR_EACH_ADAPTER(index) \
 	for (size_t index = 0; index < sizeof(s_adapters) / sizeof(*s_adapters); index++)
 
+/* What was looked for in vain is not the target's failure.  dlerror() must not
+ * be called: it translates, under a lock that the allocation at hand may be made
+ * under (newlocale() allocates); a look-up that succeeds clears it as well. */
+void adapter_forget_error(void)
+{
+	(void)dlsym(RTLD_DEFAULT, "malloc");
+}
+
 void adapter_start(void)
 {
 	FOR_EACH_ADAPTER(i)
@@ -21,8 +29,7 @@ void adapter_start(void)
 		if (s_adapters[i]->start != NULL)
 			s_adapters[i]->start();
 	}
-	/* What they looked for in vain is not the target's failure. */
-	(void)dlerror();
+	adapter_forget_error();
 }
 
 void adapter_before_main(int argc, char **argv)

@@ -51,6 +51,9 @@ ADAPTERS(X)
 
 /* The same moments for all adapters, in the order of the list (adapter.c). */
 void adapter_start(void);
+
+/* After dlopen() or dlsym() that may have failed on castaway's behalf. */
+void adapter_forget_error(void);
 void adapter_before_main(int argc, char **argv);
 void adapter_at_exit(enum castaway_end_reason moment);
 void adapter_after_fork(void);

@@ -14,6 +14,7 @@
 #include "../rawio.h"
 #include "../resolve.h"
 #include "../stack.h"
+#include "adapter.h"
 #include "gobject.h"
 
 #define FUNDAMENTAL_OBJECT (20ul << 2)
@@ -78,8 +79,7 @@ static bool load(void)
 		(void)g_real.dlclose(gobject);
 	if (glib != NULL)
 		(void)g_real.dlclose(glib);
-	/* What failed here is not the target's failure. */
-	(void)dlerror();
+	adapter_forget_error();
 	return loaded;
 }
 
