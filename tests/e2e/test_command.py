@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 
-from support import EXE, FOUND, LIBRARY, UNSURE, USAGE, case, castaway, clean_environment, equal, main, member, record_one
+from support import EXE, FOUND, LIBRARY, USAGE, case, castaway, clean_environment, equal, main, member, record_one
 from support import UNSURE, report, run, tracee
 
 
