@@ -83,9 +83,9 @@ static void annotate_object_end(const volatile void *object)
 		return;
 	call_begin_at(&call, &start);
 	if (call.thread) {
+		object_end(call.thread, (uintptr_t)object);
 		emit_event(call.thread, CASTAWAY_EVENT_OBJECT_END,
 			   (const uint64_t[]){(uintptr_t)object, call.stack});
-		object_end(call.thread, (uintptr_t)object);
 	}
 	call_end(&call);
 }
@@ -99,8 +99,10 @@ static void count_change(const volatile void *object, const struct stack_start *
 		return;
 	call_begin_at(&call, start);
 	if (call.thread) {
-		emit_event(call.thread, event, (const uint64_t[]){(uintptr_t)object, call.stack});
+		/* As everywhere: an event may be what begins a fork child's trace, with
+		 * the tables as they are then. */
 		object_count_add((uintptr_t)object, change);
+		emit_event(call.thread, event, (const uint64_t[]){(uintptr_t)object, call.stack});
 	}
 	call_end(&call);
 }
@@ -131,12 +133,12 @@ static void link_change(const volatile void *owner, const volatile void *target,
 	if (call.thread) {
 		link.field = name_intern(field);
 		link.stack = call.stack;
-		emit_event(call.thread, event,
-			   (const uint64_t[]){(uintptr_t)owner, link.target, link.field, link.stack});
 		if (event == CASTAWAY_EVENT_UNLINK)
 			object_unlink((uintptr_t)owner, link.target, link.field);
 		else
 			object_link((uintptr_t)owner, &link);
+		emit_event(call.thread, event,
+			   (const uint64_t[]){(uintptr_t)owner, link.target, link.field, link.stack});
 	}
 	call_end(&call);
 }

@@ -4,7 +4,7 @@
 # that its source shows.
 import json
 
-from support import USAGE, case, castaway, equal, main, member, record, tracee
+from support import USAGE, case, castaway, equal, main, member, record, report, tracee
 
 
 def recorded(directory):
@@ -85,6 +85,28 @@ def by_type(directory):
         # Two births, and one more reference.
         equal((answer["refs"], answer["unrefs"], answer["counts"]), (3, 0, 3))
     equal(len(refs(trace, "--type=*")["objects"]), 3)
+
+
+@case
+def fork_child(directory):
+    """A fork child's objects: right whatever event its trace begins with; the parent's share is told"""
+    # First event: count of `both`, its references to `other`.  The parent took two, the child one at the end.
+    for first, count, fields in (("ref", 4, ["field"]), ("unref", 2, ["field"]), ("link", 3, ["field", "more"]),
+                                 ("unlink", 3, []), ("end", 3, None)):
+        result = record(directory, [tracee("refs"), first])
+        equal((result.status, len(result.traces)), (0, 2), str(result))
+        pid, both, other, said = result.out.decode().split()
+        trace, = [t for t in result.traces if ".%s." % pid in t]
+        equal(said, str(count), first)
+        equal(castaway("gc", trace, "refcount", both).out, b"%d\n" % count, first)
+        lines = [line.split() for line in castaway("gc", trace, "referents", both).out.decode().splitlines()]
+        if fields is not None:
+            equal(sorted(field for line in lines[:-1] for field in line[4:]), fields, first)
+        answer = refs(trace, both)
+        equal((answer["counts"], answer["before"]), (count, 2), first)
+        equal(answer["refs"] - answer["unrefs"], count - 2, first)
+        equal(report(trace)["misuse"], [], first)
+        equal(castaway("gc", trace, "refcount", other).status, USAGE if first == "end" else 0, first)
 
 
 @case
