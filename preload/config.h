@@ -25,9 +25,9 @@
 	X(BOOL, "helper", helper, 1, "write from a helper process (yes|no)")                               \
 	X(BOOL, "compress", compress, 1, "compress the trace (yes|no)")                                    \
 	X(BOOL, "snapshot-at-exit", snapshot_at_exit, 1, "read the runtimes' objects at the end (yes|no)") \
-	X(BOOL, "scan", scan, 0, "look for pointers in all of the memory at snapshots (yes|no)")           \
+	X(BOOL, "scan", scan, 1, "look for pointers in all of the memory at snapshots (yes|no)")           \
 	X(BOOL, "scrub", scrub, 1,                                                                         \
-	  "with --scan=yes, zero new blocks, so that old pointers in them hold nothing (yes|no)")          \
+	  "with scan, zero new blocks, so that old pointers in them hold nothing (yes|no)")                \
 	X(UINT, "snapshot-every", snapshot_every, 0, "milliseconds between snapshots; 0 takes none")       \
 	X(UINT, "stop", stop, 0,                                                                           \
 	  "how snapshots stop threads: 1 ptrace, 2 a signal, 3 not at all; 0 the best that works")         \

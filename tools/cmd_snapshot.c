@@ -39,9 +39,8 @@ static const struct option_row *const g_tables[] = {g_rows, options_output_rows,
 static const struct option_set g_set = {
 	.command = "snapshot",
 	.operands = "PID",
-	.summary =
-		"Takes a snapshot of a process that castaway records with --scan=yes. Exits with 1 when it "
-		"could not be taken, with 2 when the process is not recorded.",
+	.summary = "Takes a snapshot of a process that castaway records. Exits with 1 when it could not be\n"
+		   "taken, with 2 when the process is not recorded, or with --scan=no.",
 	.tables = g_tables,
 };
 
@@ -126,7 +125,8 @@ int cmd_snapshot(int argc, char **argv)
 		return message_usage("snapshot: the name is too long");
 	fd = reach((long)pid);
 	if (fd < 0) {
-		message("process %s is not recorded by castaway with --scan=yes, or belongs to somebody else",
+		message("process %s is not recorded by castaway, or with --scan=no, or belongs to somebody "
+			"else",
 			argv[first]);
 		return EXIT_STATUS_ERROR;
 	}

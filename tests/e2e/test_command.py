@@ -183,9 +183,11 @@ def fail_on(directory):
     """--fail-on chooses what fails"""
     trace = pair(directory)
     misused = record_one(directory, [tracee("shapes"), "unlink_missing"])
+    unscanned = record_one(directory, [tracee("shapes"), "pair"], ["--scan=no"])
     for path, chosen, status in ((trace, "stranded", FOUND), (trace, "leaked,stranded", FOUND),
                                  # Without a scan nobody can say what is leaked.
-                                 (trace, "over-referenced,leaked", UNSURE), (trace, "misuse", 0),
+                                 (unscanned, "over-referenced,leaked", UNSURE),
+                                 (trace, "over-referenced,leaked", 0), (trace, "misuse", 0),
                                  (misused, "stranded,likely-stranded", 0), (misused, "misuse", FOUND)):
         equal(castaway("check", path, "--fail-on=" + chosen).status, status, chosen)
     for wrong in ("", ",", "stranded;leaked", "everything"):

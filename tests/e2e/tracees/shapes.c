@@ -36,7 +36,7 @@
 	X(two_kinds)      \
 	X(declared_twice)
 
-static struct shape *kept; /* what "something outside" holds in */
+static struct shape *volatile kept; /* what "something outside" holds in */
 
 static OUT_OF_LINE void plant_nothing(void)
 {
