@@ -89,15 +89,6 @@ static void run_register(struct machine *m, struct cfi_bytes *b, uint8_t op)
 	case 0x11: /* offset_extended_sf */
 		set_saved(m, reg, AT_OFFSET, cfi_sleb(b) * m->common->data_align);
 		break;
-	case 0x0c: /* def_cfa */
-		define_cfa(m, reg, (int64_t)cfi_uleb(b));
-		break;
-	case 0x12: /* def_cfa_sf */
-		define_cfa(m, reg, cfi_sleb(b) * m->common->data_align);
-		break;
-	case 0x0d: /* def_cfa_register */
-		m->now.cfa_reg = reg;
-		break;
 	case 0x10: /* expression */
 	case 0x16: /* val_expression */
 		cfi_skip(b, cfi_uleb(b));
@@ -131,6 +122,38 @@ static void restore_state(struct machine *m)
 		m->now = m->stack[--m->depth];
 }
 
+/* True when the operation was one that says where the frame is. */
+static bool run_frame(struct machine *m, struct cfi_bytes *b, uint8_t op)
+{
+	uint64_t reg;
+
+	switch (op) {
+	case 0x0c: /* def_cfa */
+		reg = cfi_uleb(b);
+		define_cfa(m, reg, (int64_t)cfi_uleb(b));
+		return true;
+	case 0x12: /* def_cfa_sf */
+		reg = cfi_uleb(b);
+		define_cfa(m, reg, cfi_sleb(b) * m->common->data_align);
+		return true;
+	case 0x0d: /* def_cfa_register */
+		m->now.cfa_reg = cfi_uleb(b);
+		return true;
+	case 0x0e: /* def_cfa_offset */
+		m->now.cfa_offset = (int64_t)cfi_uleb(b);
+		return true;
+	case 0x13: /* def_cfa_offset_sf */
+		m->now.cfa_offset = cfi_sleb(b) * m->common->data_align;
+		return true;
+	case 0x0f: /* def_cfa_expression */
+		cfi_skip(b, cfi_uleb(b));
+		m->now.cfa_known = 0;
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void run_one(struct machine *m, struct cfi_bytes *b)
 {
 	uint8_t op = (uint8_t)cfi_fixed(b, 1);
@@ -154,21 +177,12 @@ static void run_one(struct machine *m, struct cfi_bytes *b)
 	case 0x0b:
 		restore_state(m);
 		break;
-	case 0x0e: /* def_cfa_offset */
-		m->now.cfa_offset = (int64_t)cfi_uleb(b);
-		break;
-	case 0x13: /* def_cfa_offset_sf */
-		m->now.cfa_offset = cfi_sleb(b) * m->common->data_align;
-		break;
-	case 0x0f: /* def_cfa_expression */
-		cfi_skip(b, cfi_uleb(b));
-		m->now.cfa_known = 0;
-		break;
 	case 0x2e: /* GNU_args_size: of no consequence for the frames above */
 		(void)cfi_uleb(b);
 		break;
 	default:
-		run_register(m, b, op);
+		if (!run_frame(m, b, op))
+			run_register(m, b, op);
 		break;
 	}
 }
