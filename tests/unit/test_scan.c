@@ -109,29 +109,44 @@ static void test_range(void **state)
 	assert_int_equal(hits.hit[0].offset, 4);
 }
 
-/* Memory of random words, cut into random blocks of itself. */
+/* Cuts memory into random blocks, some of them side by side. */
+static void cut(struct scan_index *index, const void *memory, size_t bytes, unsigned *seed)
+{
+	for (uint64_t offset = 0; offset < bytes;) {
+		uint64_t size = (uint64_t)rand_r(seed) % 90;
+		bool hole = rand_r(seed) % 3 == 0;
+
+		if (offset + size > bytes)
+			return;
+		if (!hole)
+			assert_true(scan_index_add(index, (uintptr_t)memory + offset, size, 0));
+		offset += (size + 8) & ~UINT64_C(7);
+	}
+}
+
+/* By a look at every block. */
+static uint32_t holder(const struct scan_index *index, uint64_t value)
+{
+	uint32_t to = 0;
+
+	while (to < index->count &&
+	       value - index->blocks[to].address >= (index->blocks[to].size ? index->blocks[to].size : 1))
+		to++;
+	return to;
+}
+
 static void test_blocks(void **state)
 {
 	static uint64_t memory[4096];
 	static struct hits hits;
 	struct scan_index index;
-	uint64_t base = (uintptr_t)memory;
 	unsigned seed = 3;
 	uint32_t at = 0;
 
 	assert_true(scan_index_begin(&index, 4096));
-	for (uint64_t offset = 0; offset < sizeof(memory);) {
-		uint64_t size = (uint64_t)rand_r(&seed) % 90;
-		bool hole = rand_r(&seed) % 3 == 0;
-
-		if (offset + size > sizeof(memory))
-			break;
-		if (!hole)
-			assert_true(scan_index_add(&index, base + offset, size, 0));
-		offset += (size + 8) & ~UINT64_C(7);
-	}
+	cut(&index, memory, sizeof(memory), &seed);
 	for (size_t i = 0; i < 4096; i++)
-		memory[i] = rand_r(&seed) % 4 ? base + (uint64_t)rand_r(&seed) % sizeof(memory)
+		memory[i] = rand_r(&seed) % 4 ? (uintptr_t)memory + (uint64_t)rand_r(&seed) % sizeof(memory)
 					      : (uint64_t)rand_r(&seed) << 20;
 	scan_blocks(&index, 0, index.count, take, &hits);
 	for (uint32_t from = 0; from < index.count; from++) {
@@ -139,12 +154,8 @@ static void test_blocks(void **state)
 
 		for (uint64_t offset = 0; offset + 8 <= block->size; offset += 8) {
 			uint64_t value = *(const uint64_t *)(uintptr_t)(block->address + offset);
-			uint32_t to = 0;
+			uint32_t to = holder(&index, value);
 
-			while (to < index.count &&
-			       value - index.blocks[to].address >=
-				       (index.blocks[to].size ? index.blocks[to].size : 1))
-				to++;
 			if (to == index.count)
 				continue;
 			assert_int_equal(hits.hit[at].from, from);
