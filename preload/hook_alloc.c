@@ -18,7 +18,7 @@
 #include "stack.h"
 
 /* Larger blocks are seldom recycled as a whole, and often never used up. */
-#define SCRUB_MAX (64u << 10)
+#define SCRUB_MAX 4096u
 
 static void birth(void *block, size_t size, const struct stack_start *start)
 {
