@@ -273,6 +273,7 @@ static void write_entrained(struct report_text *report, const struct structure *
 	struct type_count top[MAX_TYPES];
 	char number[TEXTOUT_NUMBER], bytes[TEXTOUT_NUMBER], *text = NULL;
 	size_t count = 0, size;
+	const char *unknown = structure->scanned ? "block" : "(unknown type)";
 	bool any = structure->entrained_count + structure->block_count > 0;
 	FILE *out = any ? open_memstream(&text, &size) : NULL;
 
@@ -288,7 +289,7 @@ static void write_entrained(struct report_text *report, const struct structure *
 		const char *type = trace_text(analysis->trace, top[i].type);
 
 		fprintf(out, "%s %" PRIu64 " %s", i == 0 ? ":" : ",", top[i].count,
-			*type != '\0' ? type : "(unknown type)");
+			*type != '\0' ? type : unknown);
 	}
 	if (count == MAX_TYPES)
 		fputs(", ...", out);
