@@ -33,8 +33,7 @@ class Run:
 
 
 class Tools:
-    def __init__(self, build, full, options):
-        self.options = options
+    def __init__(self, build, full):
         self.library = os.path.join(build, "preload", "libcastaway.so")
         self.program = os.path.join(build, "tools", "castaway")
         for path in (self.library, self.program):
@@ -44,7 +43,7 @@ class Tools:
         self.full = shutil.which("heaptrack") if full else None
 
     def kinds(self):
-        kinds = ["bare", "castaway"]
+        kinds = ["bare", "castaway", "castaway, scan"]
         if self.heaptrack:
             kinds.append("heaptrack")
         if self.full:
@@ -53,9 +52,10 @@ class Tools:
 
     # Environment and command of one kind of run.
     def prepare(self, kind, command, output):
-        if kind == "castaway":
+        # The scan of the heap at the end is no part of the recording, and heaptrack has none.
+        if kind.startswith("castaway"):
             return {"LD_PRELOAD": self.library, "CASTAWAY_OUTPUT": output,
-                    "CASTAWAY_OPTIONS": self.options}, command
+                    "CASTAWAY_OPTIONS": "scan=yes" if kind.endswith("scan") else "scan=no"}, command
         if kind == "heaptrack":
             return {"LD_PRELOAD": self.heaptrack, "DUMP_HEAPTRACK_OUTPUT": output}, command
         if kind == "heaptrack, interpreted":
@@ -117,7 +117,7 @@ def ratio(above, below):
     return statistics.median(a.seconds / b.seconds for a, b in zip(above, below) if b.seconds > 0)
 
 
-HEADER = ["program", "events", "bare s", "castaway / bare", "heaptrack's preload / castaway",
+HEADER = ["program", "events", "bare s", "castaway / bare", "with the scan / bare", "heaptrack's preload / castaway",
           "heaptrack / castaway", "peak MiB bare, castaway, heaptrack's preload", "bytes per event"]
 
 
@@ -126,7 +126,8 @@ def row(name, runs, events):
     raw, full = runs.get("heaptrack"), runs.get("heaptrack, interpreted")
     peaks = [median_of(runs[kind], "peak") for kind in ("bare", "castaway", "heaptrack") if kind in runs]
     return [name, "%.2f M" % (events / 1e6), "%.2f" % median_of(runs["bare"], "seconds"),
-            "%.2f" % ratio(ours, runs["bare"]), "%.2f" % ratio(raw, ours) if raw else "-",
+            "%.2f" % ratio(ours, runs["bare"]), "%.2f" % ratio(runs["castaway, scan"], runs["bare"]),
+            "%.2f" % ratio(raw, ours) if raw else "-",
             "%.2f" % ratio(full, ours) if full else "-", ", ".join("%.0f" % peak for peak in peaks),
             "%.2f" % (median_of(ours, "size") / events) if events >= 100000 else "-"]
 
@@ -147,8 +148,6 @@ def parse():
     parser.add_argument("--build", default=os.path.join(ROOT, "build"), help="build directory (%(default)s)")
     parser.add_argument("--runs", type=int, default=5, help="rounds, of which the median is told (%(default)s)")
     parser.add_argument("--only", default=",".join(WORKLOADS), help="workloads, by commas (%(default)s)")
-    # The scan at the end is no part of the recording, and heaptrack has none.
-    parser.add_argument("--options", default="scan=no", help="settings of castaway (%(default)s)")
     parser.add_argument("--full", action="store_true", help="heaptrack with its interpreter, too")
     parser.add_argument("--markdown", help="write the table to this file as well")
     return parser.parse_args()
@@ -156,7 +155,7 @@ def parse():
 
 def main():
     arguments = parse()
-    tools = Tools(os.path.abspath(arguments.build), arguments.full, arguments.options)
+    tools = Tools(os.path.abspath(arguments.build), arguments.full)
     rows = []
 
     if not tools.heaptrack:
