@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Cycles of GObject references, one kind per run: `gobject KIND strand` leaves
- * the cycle behind, `gobject KIND break` takes it apart before it lets go, and
- * `gobject KIND keep` holds on to it.  `gobject KIND serve` leaves it behind and
- * runs a main loop until its input ends.
+ * the cycle behind, `break` takes it apart before it lets go, `keep` holds on to
+ * it, `serve` leaves it behind and runs a main loop until its input ends.
  */
 #include <gio/gio.h>
 #include <stdio.h>

@@ -351,7 +351,6 @@ static void opened(void)
 	keep(make(3101));
 }
 
-/* X(function) */
 #define CASES(X)                                                                                       \
 	X(direct)                                                                                      \
 	X(twice)                                                                                       \
