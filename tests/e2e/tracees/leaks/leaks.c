@@ -351,16 +351,13 @@ static void opened(void)
 	keep(make(3101));
 }
 
-#define CASES(X)                                                                                       \
-	X(direct)                                                                                      \
-	X(twice)                                                                                       \
-	X(indirect)                                                                                    \
-	X(cycle)                                                                                       \
-	X(self)                                                                                        \
-	X(interior_lost) X(past_the_end) X(masked) X(grown) X(aligned) X(zero) X(bins) X(recycled)     \
-		X(dead_thread) X(dead_thread_tls) X(over_referenced) X(released) X(mixed_cycle)        \
-			X(hoarded_cycle) X(entrained) X(globals) X(tls) X(thread_keys) X(live_threads) \
-				X(mapped) X(large) X(opened)
+/* clang-format off */
+#define CASES(X) \
+	X(twice) X(indirect) X(cycle) X(self) X(interior_lost) X(past_the_end) X(masked) \
+	X(grown) X(aligned) X(zero) X(bins) X(recycled) X(dead_thread) X(dead_thread_tls) \
+	X(over_referenced) X(released) X(mixed_cycle) X(hoarded_cycle) X(entrained) X(globals) \
+	X(tls) X(thread_keys) X(live_threads) X(mapped) X(large) X(opened)
+/* clang-format on */
 
 static const struct {
 	const char *name;
