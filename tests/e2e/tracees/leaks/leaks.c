@@ -353,7 +353,7 @@ static void opened(void)
 
 /* clang-format off */
 #define CASES(X) \
-	X(twice) X(indirect) X(cycle) X(self) X(interior_lost) X(past_the_end) X(masked) \
+	X(direct) X(twice) X(indirect) X(cycle) X(self) X(interior_lost) X(past_the_end) X(masked) \
 	X(grown) X(aligned) X(zero) X(bins) X(recycled) X(dead_thread) X(dead_thread_tls) \
 	X(over_referenced) X(released) X(mixed_cycle) X(hoarded_cycle) X(entrained) X(globals) \
 	X(tls) X(thread_keys) X(live_threads) X(mapped) X(large) X(opened)
