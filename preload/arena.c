@@ -124,6 +124,22 @@ void arena_unmap(void *pages, size_t size)
 	__atomic_fetch_sub(&s_mapped, size, __ATOMIC_RELAXED);
 }
 
+void *arena_map_once(void **where, size_t size)
+{
+	void *known = __atomic_load_n(where, __ATOMIC_ACQUIRE);
+	void *fresh;
+
+	if (known != NULL)
+		return known;
+	fresh = arena_map(size);
+	if (fresh == NULL)
+		return NULL;
+	if (__atomic_compare_exchange_n(where, &known, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return fresh;
+	arena_unmap(fresh, size);
+	return known;
+}
+
 uint64_t arena_mapped(void)
 {
 	return __atomic_load_n(&s_mapped, __ATOMIC_RELAXED);

@@ -17,6 +17,9 @@ void *arena_alloc(size_t size);
 
 /* Zeroed pages (own mapping, MAP_NORESERVE), size rounded up to pages. */
 void *arena_map(size_t size);
+/* Pages that are mapped at most once, into *where: of two threads that do it at
+ * the same time the loser gives its pages back. */
+void *arena_map_once(void **where, size_t size);
 void arena_unmap(void *pages, size_t size);
 
 /* The mappings, for those who must tell castaway's memory from the target's:

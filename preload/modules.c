@@ -51,22 +51,6 @@ static uint32_t s_epoch = 1;
 static struct spin s_refreshing;
 static uint64_t s_pause, s_next; /* when an unknown pc is worth a look again */
 
-void *modules_map_once(void **where, size_t size)
-{
-	void *known = __atomic_load_n(where, __ATOMIC_ACQUIRE);
-	void *fresh;
-
-	if (known)
-		return known;
-	fresh = arena_map(size);
-	if (!fresh)
-		return NULL;
-	if (__atomic_compare_exchange_n(where, &known, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-		return fresh;
-	arena_unmap(fresh, size);
-	return known;
-}
-
 uint32_t modules_epoch(void)
 {
 	return __atomic_load_n(&s_epoch, __ATOMIC_ACQUIRE);
@@ -314,7 +298,7 @@ static bool refresh(void)
 	struct scan *scan = &s_scan;
 	bool changed = false;
 
-	scan->ranges = modules_map_once((void **)&s_scratch, RANGES_MAX * sizeof(struct range));
+	scan->ranges = arena_map_once((void **)&s_scratch, RANGES_MAX * sizeof(struct range));
 	if (!scan->ranges)
 		return false;
 	scan->count = 0;

@@ -46,9 +46,6 @@ int modules_iterate_phdr(int (*visit)(struct dl_phdr_info *info, size_t size, vo
 struct cfi_section;
 bool modules_frame_info(uintptr_t pc, struct cfi_section *ret);
 
-/* Pages that are mapped at most once, into *where. */
-void *modules_map_once(void **where, size_t size);
-
 /* ---- between modules*.c ---------------------------------------------------- */
 
 /* One line of /proc/self/maps. */

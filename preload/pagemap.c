@@ -14,23 +14,6 @@
 #define LEAF_SLOTS (1u << PAGEMAP_LEAF_BITS)
 #define MID_SLOTS  (1u << PAGEMAP_MID_BITS)
 
-/* Two threads may make the same level at once; the loser gives its pages back. */
-static void *pagemap_make(void **where, size_t size)
-{
-	void *known = __atomic_load_n(where, __ATOMIC_ACQUIRE);
-	void *fresh;
-
-	if (known)
-		return known;
-	fresh = arena_map(size);
-	if (!fresh)
-		return NULL;
-	if (__atomic_compare_exchange_n(where, &known, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-		return fresh;
-	arena_unmap(fresh, size);
-	return known;
-}
-
 uint32_t *pagemap_slot(struct pagemap *map, uintptr_t address)
 {
 	struct pagemap_mid *mid;
@@ -38,11 +21,11 @@ uint32_t *pagemap_slot(struct pagemap *map, uintptr_t address)
 
 	if (slot || address >> PAGEMAP_ADDRESS_BITS)
 		return slot;
-	mid = pagemap_make((void **)&map->top[address >> MID_SHIFT], sizeof(*mid));
+	mid = arena_map_once((void **)&map->top[address >> MID_SHIFT], sizeof(*mid));
 	if (!mid)
 		return NULL;
-	if (!pagemap_make((void **)&mid->leaves[(address >> LEAF_SHIFT) & (MID_SLOTS - 1)],
-			  sizeof(struct pagemap_leaf)))
+	if (!arena_map_once((void **)&mid->leaves[(address >> LEAF_SHIFT) & (MID_SLOTS - 1)],
+			    sizeof(struct pagemap_leaf)))
 		return NULL;
 	return pagemap_peek(map, address);
 }

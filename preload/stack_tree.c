@@ -10,6 +10,7 @@
  * it declares what is not ready as void, and a thread that finds its node void
  * takes another number.
  */
+#include "arena.h"
 #include "emit.h"
 #include "modules.h"
 #include "pool.h"
@@ -117,7 +118,7 @@ static inline bool matches(uint32_t number, const struct key *key)
 
 static uint64_t *hash_table(void)
 {
-	return modules_map_once((void **)&s_hash, sizeof(uint64_t) << (HASH_BITS + 1));
+	return arena_map_once((void **)&s_hash, sizeof(uint64_t) << (HASH_BITS + 1));
 }
 
 static uint64_t hash_of(const struct key *key)

@@ -5,6 +5,7 @@
  */
 #include "unwind_rules.h"
 
+#include "arena.h"
 #include "modules.h"
 
 struct unwind_rules_entry *g_unwind_rules;
@@ -13,7 +14,7 @@ bool unwind_rules_init(void)
 {
 	const size_t count = (size_t)UNWIND_RULES_WAYS << UNWIND_RULES_BITS;
 
-	return modules_map_once((void **)&g_unwind_rules, count * sizeof(*g_unwind_rules)) != NULL;
+	return arena_map_once((void **)&g_unwind_rules, count * sizeof(*g_unwind_rules)) != NULL;
 }
 
 static uint64_t pack(struct cfi_rule rule)

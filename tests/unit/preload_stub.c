@@ -31,6 +31,16 @@ void arena_unmap(void *pages, size_t size)
 	munmap(pages, size);
 }
 
+void *arena_map_once(void **where, size_t size)
+{
+	void *known = NULL, *fresh = arena_map(size);
+
+	if (__atomic_compare_exchange_n(where, &known, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return fresh;
+	arena_unmap(fresh, size);
+	return known;
+}
+
 void *arena_alloc(size_t size)
 {
 	return arena_map(size);

@@ -44,16 +44,6 @@ bool modules_discover(uintptr_t pc)
 	return false;
 }
 
-void *modules_map_once(void **where, size_t size)
-{
-	void *known = NULL, *fresh = arena_map(size);
-
-	if (__atomic_compare_exchange_n(where, &known, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-		return fresh;
-	arena_unmap(fresh, size);
-	return known;
-}
-
 static void test_frames(void **state)
 {
 	struct stack_tree_node node;

@@ -39,13 +39,6 @@ bool modules_discover(uintptr_t pc)
 	return false;
 }
 
-void *modules_map_once(void **where, size_t size)
-{
-	if (*where == NULL)
-		*where = arena_map(size);
-	return *where;
-}
-
 struct search {
 	uintptr_t pc;
 	struct cfi_section *ret;
