@@ -19,14 +19,7 @@
 
 static struct {
 	uint64_t top;
-	bool json;
 } g_diff = {.top = DEFAULT_TOP};
-
-static bool parse_format(const struct option_row *row, const char *argument)
-{
-	g_diff.json = !strcmp(argument, "json");
-	return g_diff.json || !strcmp(argument, "text");
-}
 
 static const struct option_row g_rows[] = {
 	{"at", 0, "K|last", options_parse_moment, NULL, "the snapshot to compare, in both (default: last)"},
@@ -34,15 +27,11 @@ static const struct option_row g_rows[] = {
 	 "compare also unreachable blocks that no cycle explains"},
 	{"top", 0, "N", option_number, &g_diff.top,
 	 "changes at most of each kind, in text; 0 = all (default: 20)"},
-	{"format", 'f', "text|json", parse_format, NULL, "how to print it (default: text)"},
-	{"debug-dir", 0, "DIR", option_list, &g_options.debug_dirs,
-	 "look for separate debug files here (may be repeated)"},
-	{"no-symbols", 0, NULL, option_flag, &g_options.analysis.symbols.off,
-	 "open no program or library: addresses instead of function names"},
 	{0},
 };
 
-static const struct option_row *const g_tables[] = {g_rows, options_output_rows, NULL};
+static const struct option_row *const g_tables[] = {g_rows, options_format_rows, options_symbols_rows,
+						    options_output_rows, NULL};
 
 static const struct option_set g_set = {
 	.command = "diff",
@@ -160,7 +149,7 @@ static int print(const struct census *old, const struct census *new, char *const
 	struct jsontext json;
 	int status = EXIT_STATUS_OK;
 
-	if (g_diff.json) {
+	if (g_options.json) {
 		jsontext_start(&json, stdout);
 		jsontext_object(&json, NULL, JSONTEXT_LINES);
 		jsontext_string(&json, "schema", "castaway-diff/1");
@@ -174,13 +163,13 @@ static int print(const struct census *old, const struct census *new, char *const
 
 		if (!changes)
 			status = message_usage("out of memory");
-		else if (g_diff.json)
+		else if (g_options.json)
 			print_json(&json, &g_names[i], changes, count);
 		else
 			print_text(&g_names[i], changes, count, alike);
 		free(changes);
 	}
-	if (g_diff.json)
+	if (g_options.json)
 		jsontext_object_end(&json);
 	return status;
 }

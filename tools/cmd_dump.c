@@ -33,14 +33,10 @@ static const struct option_row g_rows[] = {
 	{"format", 'f', "text|jsonl", parse_format, NULL,
 	 "a line of text, or of JSON, per event (default: text)"},
 	{"stacks", 0, NULL, option_flag, &g_dump.stacks, "print the call stack of each event"},
-	{"debug-dir", 0, "DIR", option_list, &g_options.debug_dirs,
-	 "look for separate debug files here (may be repeated)"},
-	{"no-symbols", 0, NULL, option_flag, &g_options.analysis.symbols.off,
-	 "open no program or library: addresses instead of function names"},
 	{0},
 };
 
-static const struct option_row *const g_tables[] = {g_rows, options_output_rows, NULL};
+static const struct option_row *const g_tables[] = {g_rows, options_symbols_rows, options_output_rows, NULL};
 
 static const struct option_set g_set = {
 	.command = "dump",

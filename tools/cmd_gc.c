@@ -18,14 +18,7 @@
 
 static struct {
 	int generation;
-	bool json;
 } g_gc = {.generation = NO_GENERATION};
-
-static bool parse_format(const struct option_row *row, const char *argument)
-{
-	g_gc.json = !strcmp(argument, "json");
-	return g_gc.json || !strcmp(argument, "text");
-}
 
 static bool parse_generation(const struct option_row *row, const char *argument)
 {
@@ -42,11 +35,10 @@ static const struct option_row g_rows[] = {
 	{"runtime", 0, "NAME", options_parse_runtime, NULL, options_runtime_help},
 	{"generation", 0, "0|1|2", parse_generation, NULL,
 	 "objects: of this generation only; collect: of this one and younger ones"},
-	{"format", 'f', "text|json", parse_format, NULL, "how to print it (default: text)"},
 	{0},
 };
 
-static const struct option_row *const g_tables[] = {g_rows, options_output_rows, NULL};
+static const struct option_row *const g_tables[] = {g_rows, options_format_rows, options_output_rows, NULL};
 
 static const struct option_set g_set = {
 	.command = "gc",
@@ -208,7 +200,7 @@ static int ask(struct trace *trace, const struct question *question, uint64_t ad
 	} else if (interrupt_pending()) {
 		status = EXIT_STATUS_SIGNAL + interrupt_pending();
 	} else {
-		gc_print_begin(&print, &query, g_gc.json, question->name, question->list);
+		gc_print_begin(&print, &query, g_options.json, question->name, question->list);
 		status = question->answer(&print, address);
 		gc_print_end(&print, status == EXIT_STATUS_OK, question->one, question->many);
 	}

@@ -14,20 +14,7 @@
 #include "session.h"
 #include "text.h"
 
-static bool g_json;
-
-static bool parse_format(const struct option_row *row, const char *argument)
-{
-	g_json = !strcmp(argument, "json");
-	return g_json || !strcmp(argument, "text");
-}
-
-static const struct option_row g_rows[] = {
-	{"format", 'f', "text|json", parse_format, NULL, "how to print it (default: text)"},
-	{0},
-};
-
-static const struct option_row *const g_tables[] = {g_rows, options_output_rows, NULL};
+static const struct option_row *const g_tables[] = {options_format_rows, options_output_rows, NULL};
 
 static const struct option_set g_set = {
 	.command = "info",
@@ -256,7 +243,7 @@ int cmd_info(int argc, char **argv)
 	if (!trace)
 		return EXIT_STATUS_ERROR;
 	status = count_events(trace, &totals);
-	if (!status && g_json)
+	if (!status && g_options.json)
 		print_json(trace, &totals);
 	else if (!status)
 		print_text(trace, &totals);

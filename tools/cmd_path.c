@@ -12,14 +12,7 @@
 
 static struct {
 	uint64_t address, chains;
-	bool json;
 } g_path = {.chains = 3};
-
-static bool parse_format(const struct option_row *row, const char *argument)
-{
-	g_path.json = !strcmp(argument, "json");
-	return g_path.json || !strcmp(argument, "text");
-}
 
 static bool parse_chains(const struct option_row *row, const char *argument)
 {
@@ -27,7 +20,6 @@ static bool parse_chains(const struct option_row *row, const char *argument)
 }
 
 static const struct option_row g_rows[] = {
-	{"format", 'f', "text|json", parse_format, NULL, "how to print it (default: text)"},
 	{"chains", 'n', "N", parse_chains, NULL, "chains at most, each by another last step (default: 3)"},
 	{"snapshot", 0, "K|last", options_parse_moment, NULL, "the moment to look at (default: last)"},
 	{"debug-dir", 0, "DIR", option_list, &g_options.debug_dirs,
@@ -37,7 +29,7 @@ static const struct option_row g_rows[] = {
 	{0},
 };
 
-static const struct option_row *const g_tables[] = {g_rows, options_output_rows, NULL};
+static const struct option_row *const g_tables[] = {g_rows, options_format_rows, options_output_rows, NULL};
 
 static const struct option_set g_set = {
 	.command = "path",
@@ -60,7 +52,7 @@ static int print_path(struct analysis *analysis, void *arg)
 	}
 	if (path_find(analysis, node, (size_t)g_path.chains, &path, &error) != ERROR_NONE)
 		return session_fail(analysis->trace->path, &error);
-	if (g_path.json)
+	if (g_options.json)
 		path_print_json(analysis, path);
 	else
 		path_print_text(analysis, path, options_use_color(stdout));

@@ -20,29 +20,19 @@
 
 static struct {
 	const char *type;
-	bool all, json;
+	bool all;
 } g_refs;
-
-static bool parse_format(const struct option_row *row, const char *argument)
-{
-	g_refs.json = !strcmp(argument, "json");
-	return g_refs.json || !strcmp(argument, "text");
-}
 
 static const struct option_row g_rows[] = {
 	{"type", 0, "GLOB", option_text, &g_refs.type,
 	 "all objects whose type matches that are alive at the moment, together"},
 	{"all", 'a', NULL, option_flag, &g_refs.all, "print balanced subtrees too"},
 	{"at", 0, "K|last", options_parse_moment, NULL, "the snapshot to look at (default: last)"},
-	{"format", 'f', "text|json", parse_format, NULL, "how to print it (default: text)"},
-	{"debug-dir", 0, "DIR", option_list, &g_options.debug_dirs,
-	 "look for separate debug files here (may be repeated)"},
-	{"no-symbols", 0, NULL, option_flag, &g_options.analysis.symbols.off,
-	 "open no program or library: addresses instead of function names"},
 	{0},
 };
 
-static const struct option_row *const g_tables[] = {g_rows, options_output_rows, NULL};
+static const struct option_row *const g_tables[] = {g_rows, options_format_rows, options_symbols_rows,
+						    options_output_rows, NULL};
 
 static const struct option_set g_set = {
 	.command = "refs",
@@ -147,8 +137,8 @@ static int print(struct trace *trace, uint64_t address)
 	if (!code)
 		code = symbols_new(trace, &g_options.analysis.symbols, &symbols, &error);
 	if (!code)
-		(g_refs.json ? refs_print_json : refs_print_text)(&query, chosen.objects, chosen.count,
-								  &result, symbols);
+		(g_options.json ? refs_print_json : refs_print_text)(&query, chosen.objects, chosen.count,
+								     &result, symbols);
 	symbols_free(symbols);
 	balance_done(&result);
 	free(chosen.objects);

@@ -60,11 +60,14 @@ struct options_shared {
 	struct option_list only, ignore, debug_dirs;
 	bool all_snapshots; /* --snapshot=all */
 	enum options_color color;
+	bool json; /* --format=json of the commands that print text or JSON */
 };
 extern struct options_shared g_options;
 
 extern const struct option_row options_output_rows[];   /* --quiet, --color */
 extern const struct option_row options_analysis_rows[]; /* what to analyze, and how */
+extern const struct option_row options_format_rows[];   /* --format=text|json: g_options.json */
+extern const struct option_row options_symbols_rows[];  /* where names come from */
 
 /* For rows of other tables: --snapshot without `all`, and --runtime. */
 bool options_parse_moment(const struct option_row *row, const char *argument);

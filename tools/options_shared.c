@@ -100,6 +100,25 @@ static bool parse_members(const struct option_row *row, const char *argument)
 const char options_runtime_help[] = "only objects of this runtime: " CASTAWAY_RUNTIMES(X) "(may be repeated)";
 #undef X
 
+static bool parse_format(const struct option_row *row, const char *argument)
+{
+	g_options.json = !strcmp(argument, "json");
+	return g_options.json || !strcmp(argument, "text");
+}
+
+const struct option_row options_format_rows[] = {
+	{"format", 'f', "text|json", parse_format, NULL, "how to print it (default: text)"},
+	{0},
+};
+
+const struct option_row options_symbols_rows[] = {
+	{"debug-dir", 0, "DIR", option_list, &g_options.debug_dirs,
+	 "look for separate debug files here (may be repeated)"},
+	{"no-symbols", 0, NULL, option_flag, &g_options.analysis.symbols.off,
+	 "open no program or library: addresses instead of function names"},
+	{0},
+};
+
 const struct option_row options_output_rows[] = {
 	{"quiet", 'q', NULL, parse_quiet, NULL, "no progress, notes or warnings; errors only"},
 	{"color", 0, "WHEN", parse_color, NULL,
