@@ -26,6 +26,8 @@
 	X(BOOL, "compress", compress, 1, "compress the trace (yes|no)")                                    \
 	X(BOOL, "snapshot-at-exit", snapshot_at_exit, 1, "read the runtimes' objects at the end (yes|no)") \
 	X(BOOL, "scan", scan, 1, "look for pointers in all of the memory at snapshots (yes|no)")           \
+	X(BOOL, "scan-python", scan_python, 0,                                                             \
+	  "scan at the end of a CPython program too, whose objects are read without (yes|no)")             \
 	X(BOOL, "scrub", scrub, 1,                                                                         \
 	  "with scan, zero new blocks, so that old pointers in them hold nothing (yes|no)")                \
 	X(UINT, "snapshot-every", snapshot_every, 0, "milliseconds between snapshots; 0 takes none")       \

@@ -238,11 +238,18 @@ static void put_end(struct snapshot *snapshot)
 	section_end(&snapshot->section);
 }
 
+/* An adapter that has written its objects knows them exactly: a scan of a large
+ * Python heap would cost more than the whole recording and add little. */
+static bool scan_at_exit(const struct snapshot *snapshot)
+{
+	return g_config.snapshot_at_exit && (snapshot->objects == 0 || g_config.scan_python);
+}
+
 /* What fork left needs no look at the memory, and has no helper yet. */
 static bool hand_over(const struct snapshot *snapshot)
 {
 	return snapshot->reason != CASTAWAY_REASON_INHERIT &&
-	       (snapshot->reason != CASTAWAY_REASON_EXIT || g_config.snapshot_at_exit) && !snapshot->failed &&
+	       (snapshot->reason != CASTAWAY_REASON_EXIT || scan_at_exit(snapshot)) && !snapshot->failed &&
 	       request_snapshot(snapshot->reason, snapshot->index, snapshot->name, snapshot->start_ns,
 				snapshot->objects, snapshot->edges);
 }

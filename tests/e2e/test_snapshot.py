@@ -334,7 +334,7 @@ def killed_helper(directory):
 def python_and_heap(directory):
     """at Python's exit, its objects and the heap are one snapshot"""
     code = "import gc\nclass A: pass\na = [A() for _ in range(10)]\na.append(a)\n"
-    trace = Trace(record_one(directory, ["/usr/bin/python3", "-c", code], ("--scan=yes",)))
+    trace = Trace(record_one(directory, ["/usr/bin/python3", "-c", code], ("--scan-python=yes",)))
     snapshot, = trace.snapshots().values()
     equal(snapshot["reason"], EXIT)
     equal((len(snapshot["blocks"]), len(snapshot["edges"])), (snapshot["end"]["blocks"], snapshot["end"]["scan_edges"]))
