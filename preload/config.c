@@ -36,7 +36,7 @@ static const struct {
 
 #define KEY_COUNT (sizeof(s_keys) / sizeof(*s_keys))
 
-static const char *find(char **environment, const char *name)
+const char *config_find(char **environment, const char *name)
 {
 	size_t length = strlen(name);
 
@@ -194,20 +194,20 @@ void config_expand_output(void)
 
 void config_read(char **environment)
 {
-	const char *options = find(environment, "CASTAWAY_OPTIONS");
+	const char *options = config_find(environment, "CASTAWAY_OPTIONS");
 
 	for (size_t i = 0; i < KEY_COUNT; i++)
 		store(i, s_keys[i].value);
 	if (options != NULL)
 		read_options(options);
 	find_program();
-	read_pattern(find(environment, "CASTAWAY_OUTPUT"));
+	read_pattern(config_find(environment, "CASTAWAY_OUTPUT"));
 	config_expand_output();
 }
 
 void config_stop_following(char **environment, const char *library)
 {
-	char *list = (char *)(uintptr_t)find(environment, "LD_PRELOAD");
+	char *list = (char *)(uintptr_t)config_find(environment, "LD_PRELOAD");
 	const char *base = strrchr(library, '/');
 	char *out = list;
 

@@ -60,6 +60,8 @@ struct config {
 #ifdef CASTAWAY_PRELOAD
 extern struct config g_config;
 void config_read(char **environment);
+/* The value of an environment variable, or NULL. */
+const char *config_find(char **environment, const char *name);
 /* Expands the output name again for a new pid. */
 void config_expand_output(void);
 /* Takes our library out of LD_PRELOAD, in place, for programs run from here. */

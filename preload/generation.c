@@ -262,6 +262,19 @@ void generation_get_stats(struct generation_stats stats[3])
 	}
 }
 
+/* Without the lock another thread is at a pass right now: that one counts. */
+void generation_collect(struct thread *thread, unsigned generation)
+{
+	struct pass pass = {.ran = false};
+	bool locked;
+
+	objects_lock(&locked);
+	if (locked)
+		pass_run(&s_domains[CASTAWAY_DOMAIN_OBJECTS], generation, &pass);
+	objects_unlock(locked);
+	pass_emit(thread, &pass);
+}
+
 void generation_freeze(struct thread *thread)
 {
 	struct domain *d = &s_domains[CASTAWAY_DOMAIN_OBJECTS];

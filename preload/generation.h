@@ -49,6 +49,10 @@ void generation_get_counts(uint64_t counts[3]);
 void generation_get_thresholds(uint64_t thresholds[3]);
 void generation_set_thresholds(struct thread *thread, const uint64_t thresholds[3]); /* both domains */
 
+/* A pass of this generation that the target asks for, also while passes are
+ * disabled, as in CPython. */
+void generation_collect(struct thread *thread, unsigned generation);
+
 struct generation_stats {
 	uint64_t collections, examined, promoted, live;
 };

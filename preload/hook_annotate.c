@@ -4,10 +4,12 @@
  * place that the target calls it, signal handlers included.  Misuse is recorded
  * as the plain event: the analyzer finds and reports it; nothing here is fatal.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "castaway/castaway.h"
 #include "castaway/format.h"
+#include "collect.h"
 #include "emit.h"
 #include "generation.h"
 #include "guard.h"
@@ -276,6 +278,47 @@ static size_t gc_get_freeze_count(void)
 	return generation_frozen_count();
 }
 
+/* The judgement is of the moment before the pass, which promotes. */
+static bool collect_prepare(struct thread *thread, int generation, uint32_t *index)
+{
+	struct snapshot snapshot;
+
+	snapshot_begin(&snapshot, CASTAWAY_REASON_API, CASTAWAY_METHOD_EVENTS, "gc.collect");
+	snapshot_end(&snapshot);
+	*index = snapshot.index;
+	generation_collect(thread, (unsigned)generation);
+	return writer_flush();
+}
+
+static int64_t gc_collect(int generation)
+{
+	struct stack_start start = STACK_START();
+	int64_t result = g_tracing ? -EAGAIN : -ENOTSUP;
+	struct call call;
+	uint32_t index = 0;
+
+	if (generation < 0 || generation >= (int)GENERATION_COUNT) {
+		errno = EINVAL;
+		return -1;
+	}
+	REQUEST_ENTER();
+	call_begin_at(&call, &start);
+	if (call.thread) {
+		emit_event(call.thread, CASTAWAY_EVENT_MARK,
+			   (const uint64_t[]){name_intern("gc.collect"), call.stack});
+		result = collect_prepare(call.thread, generation, &index) ? 0 : -EIO;
+	}
+	call_end(&call);
+	REQUEST_LEAVE();
+	/* Without the guard: this may take long, and signal handlers are traced. */
+	if (result == 0)
+		result = collect_ask(index, generation);
+	if (result >= 0)
+		return result;
+	errno = (int)-result;
+	return -1;
+}
+
 /* New members at the end only. */
 __attribute__((visibility("default"))) const struct castaway_hooks castaway_hooks_v1 = {
 	.size = sizeof(struct castaway_hooks),
@@ -301,4 +344,5 @@ __attribute__((visibility("default"))) const struct castaway_hooks castaway_hook
 	.gc_freeze = gc_freeze,
 	.gc_get_freeze_count = gc_get_freeze_count,
 	.getrefcount = query_refcount,
+	.gc_collect = gc_collect,
 };

@@ -10,6 +10,7 @@
 
 #include "adapters/adapter.h"
 #include "arch.h"
+#include "collect.h"
 #include "config.h"
 #include "emit.h"
 #include "generation.h"
@@ -23,12 +24,15 @@
 
 bool g_tracing;
 
-static void leave_children_alone(char **environment)
+static void use_own_name(char **environment)
 {
 	Dl_info own;
 
-	if (dladdr(&g_tracing, &own) != 0)
+	if (dladdr(&g_tracing, &own) == 0)
+		return;
+	if (!g_config.follow)
 		config_stop_following(environment, own.dli_fname);
+	collect_init(environment, own.dli_fname);
 }
 
 static void quick_exit_handler(void)
@@ -39,8 +43,7 @@ static void quick_exit_handler(void)
 static void set_up(char **environment)
 {
 	config_read(environment);
-	if (!g_config.follow)
-		leave_children_alone(environment);
+	use_own_name(environment);
 	if (arch_is_valgrind()) /* which takes reads of the stack for errors */
 		g_config.depth = 0;
 	emit_init();

@@ -300,6 +300,11 @@ void taker_step(uint64_t now)
 	s_taker.stragglers = !stop_ptrace_reap();
 }
 
+bool taker_is_idle(void)
+{
+	return s_taker.child == 0;
+}
+
 uint64_t taker_sleep(uint64_t longest)
 {
 	uint64_t until = longest, now;

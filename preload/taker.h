@@ -14,6 +14,9 @@
  * Never waits for a child. */
 void taker_step(uint64_t now);
 
+/* Whatever was asked for is in the trace, or handed to the writer. */
+bool taker_is_idle(void);
+
 /* Nanoseconds after which the next step is due, at most `longest`. */
 uint64_t taker_sleep(uint64_t longest);
 

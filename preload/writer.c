@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "arena.h"
+#include "collect.h"
 #include "config.h"
 #include "emit.h"
 #include "inherit.h"
@@ -368,6 +369,7 @@ void writer_after_fork(void)
 	writer_tables_reset();
 	request_after_fork();
 	taker_reset();
+	collect_after_fork();
 	g_writer.helper = 0;
 	g_writer.pump_lock = 0;
 	g_writer.pump_waiters = 0;

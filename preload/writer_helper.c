@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "arena.h"
+#include "collect.h"
 #include "config.h"
 #include "control.h"
 #include "emit.h"
@@ -98,6 +99,7 @@ static void helper_report_flush(uint32_t ticket)
 static void helper_finish_snapshots(void)
 {
 	taker_finish();
+	collect_finish();
 	control_close();
 	writer_pump_pass(true);
 }
@@ -127,12 +129,13 @@ static void helper_loop(void)
 		if (finish == 0 && !gone) {
 			control_step();
 			taker_step(now);
+			collect_step();
 		} else {
 			helper_finish_snapshots();
 			writer_pump_end(finish != 0 ? finish : CASTAWAY_END_VANISHED);
 			return;
 		}
-		(void)rawio_futex_wait(&g_writer.wake, wake, taker_sleep(sleep));
+		(void)rawio_futex_wait(&g_writer.wake, wake, collect_sleep(taker_sleep(sleep)));
 	}
 }
 

@@ -21,6 +21,7 @@
 #ifndef CASTAWAY_H
 #define CASTAWAY_H
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -74,6 +75,7 @@ struct castaway_hooks {
 	void (*gc_freeze)(int freeze);
 	size_t (*gc_get_freeze_count)(void);
 	int64_t (*getrefcount)(const volatile void *object);
+	int64_t (*gc_collect)(int generation);
 };
 
 #define CASTAWAY_INLINE_ static __inline__ __attribute__((unused))
@@ -199,7 +201,8 @@ CASTAWAY_API_ int castaway_snapshot(const char *name)
 
 /* ---- the gc module, over annotated objects ------------------------------------ *
  * A pass here finds nothing and frees nothing: it moves objects to the next
- * generation, by the rules and defaults of CPython 3.11 (700, 10, 10). */
+ * generation, by the rules and defaults of CPython 3.11 (700, 10, 10).  To find
+ * is castaway_gc_collect(). */
 
 /* Passes on and off; on at first. */
 CASTAWAY_API_ void castaway_gc_enable(void)
@@ -295,6 +298,28 @@ CASTAWAY_API_ size_t castaway_gc_get_freeze_count(void)
 CASTAWAY_API_ int64_t castaway_getrefcount(const volatile void *object)
 {
 	CASTAWAY_ASK_(getrefcount(object), -1);
+}
+
+/* How many objects of this generation (0, 1, 2) and younger ones are stranded
+ * now: a collector would free them.  References from older objects, and from
+ * frozen ones, count as external.  Then their survivors, the stranded ones
+ * included, go to the next generation.  Nothing is ever freed.
+ *
+ * It takes a snapshot and waits until the castaway program, run beside, has
+ * judged it: milliseconds at best, and in proportion to the trace so far.
+ * -1 when it cannot tell, with errno ENOSYS: not under castaway; EINVAL: no such
+ * generation; ENOTSUP: there is no trace, or helper=no; ENODATA: events were
+ * lost; ENOENT: no castaway program (the environment's CASTAWAY_EXE can name
+ * it); EAGAIN: in a signal handler that interrupted castaway; EIO: the judgement
+ * failed; ECANCELED: the process ends.
+ *
+ *     assert(!castaway_active() || castaway_gc_collect(2) == 0); */
+CASTAWAY_API_ int64_t castaway_gc_collect(int generation)
+{
+	if (castaway_hooks_() && castaway_hooks_()->size > offsetof(struct castaway_hooks, gc_collect))
+		return castaway_hooks_()->gc_collect(generation);
+	errno = ENOSYS;
+	return -1;
 }
 
 #undef CASTAWAY_API_

@@ -94,6 +94,15 @@ def installed_tool(directory):
 
 
 @case
+def installed_library(directory):
+    """the installed library finds the installed tool, which castaway_gc_collect() needs"""
+    staged(directory)
+    env = {"LD_PRELOAD": one(directory, "libcastaway.so"), "CASTAWAY_OUTPUT": os.path.join(directory, "t.castaway")}
+    result = run([tracee("collect"), "errors"], env=env)
+    equal(result.out.splitlines()[-1:], [b"generation 2: 3"], str(result))
+
+
+@case
 def pkg_config(directory):
     """pkg-config gives the version and the include directory"""
     if not shutil.which("pkg-config"):

@@ -228,6 +228,31 @@ static void test_blocks(void **state)
 	assert_int_equal(g_stub_event_count, before + 1);
 }
 
+/* A pass that is asked for runs though passes are disabled, as gc.collect(). */
+static void test_collect(void **state)
+{
+	struct generation_stamp stamp;
+	struct generation_stats before[3], after[3];
+	uint32_t events;
+
+	generation_set_enabled(self(), false);
+	generation_get_stats(before);
+	generation_object_born(self(), &stamp);
+	events = g_stub_event_count;
+	generation_collect(self(), 0);
+	generation_get_stats(after);
+	assert_int_equal(generation_of_object(&stamp), 1);
+	assert_int_equal(after[0].collections, before[0].collections + 1);
+	assert_int_equal(after[1].live, before[1].live + before[0].live + 1);
+	assert_int_equal(g_stub_event_count, events + 1);
+	assert_int_equal(g_stub_events[events].opcode, CASTAWAY_EVENT_PASS);
+	assert_int_equal(g_stub_events[events].values[2], 0);
+	generation_collect(self(), 2);
+	assert_int_equal(generation_of_object(&stamp), 2);
+	generation_object_died(self(), &stamp);
+	generation_set_enabled(self(), true);
+}
+
 static void many(unsigned index)
 {
 	struct generation_stamp stamps[64];
@@ -258,7 +283,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_table),    cmocka_unit_test(test_long_lived),
 		cmocka_unit_test(test_disabled), cmocka_unit_test(test_freeze),
-		cmocka_unit_test(test_blocks),   cmocka_unit_test(test_stress),
+		cmocka_unit_test(test_blocks),   cmocka_unit_test(test_collect),
+		cmocka_unit_test(test_stress),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
