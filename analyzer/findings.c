@@ -188,28 +188,30 @@ static struct leak *add_leak(struct analysis *analysis, struct fingerprint *fing
 	return leak;
 }
 
-enum error_code findings_add_leaks(struct analysis *analysis, const struct analysis_options *options,
-				   const uint32_t *node, uint32_t count, struct error *error)
-{
-	struct fingerprint *fingerprint;
-	enum error_code code = fingerprint_new(analysis->graph, analysis->symbols, &fingerprint, error);
+/* Of one of `count` things: its node, and the leak to be completed. */
+struct leak_source {
+	const struct analysis *analysis;
+	const uint32_t *node;         /* plain blocks, or */
+	const struct structure *lost; /* structures */
+};
 
-	if (code)
-		return code;
-	if (!begin_leaks(analysis, count))
-		code = error_set(error, ERROR_MEMORY, "out of memory for the leaks");
-	for (uint32_t i = 0; i < count && !code; i++) {
-		if (filter_accepts_node(analysis->graph, options, node[i]))
-			add_leak(analysis, fingerprint, node[i]);
-	}
-	fingerprint_free(fingerprint);
-	if (!code)
-		merge_leaks(analysis);
-	return code;
+static uint32_t source_node(const struct leak_source *source, size_t i)
+{
+	return source->node ? source->node[i]
+			    : lost_representative(source->analysis->graph, &source->lost[i]);
 }
 
-enum error_code findings_add_lost(struct analysis *analysis, const struct analysis_options *options,
-				  const struct structure *lost, size_t count, struct error *error)
+static void complete_lost(struct leak *leak, const struct structure *s)
+{
+	leak->verdict = s->verdict;
+	leak->count = s->member_count;
+	leak->blocks = (uint64_t)s->member_count + s->entrained_count;
+	leak->bytes = s->member_bytes + s->entrained_bytes;
+	leak->direct_bytes = s->member_bytes;
+}
+
+static enum error_code add_leaks(struct analysis *analysis, const struct analysis_options *options,
+				 const struct leak_source *source, size_t count, struct error *error)
 {
 	struct fingerprint *fingerprint;
 	enum error_code code = fingerprint_new(analysis->graph, analysis->symbols, &fingerprint, error);
@@ -219,21 +221,33 @@ enum error_code findings_add_lost(struct analysis *analysis, const struct analys
 	if (!begin_leaks(analysis, count))
 		code = error_set(error, ERROR_MEMORY, "out of memory for the leaks");
 	for (size_t i = 0; i < count && !code; i++) {
-		const struct structure *s = &lost[i];
-		uint32_t node = lost_representative(analysis->graph, s);
+		uint32_t node = source_node(source, i);
 		struct leak *leak;
 
 		if (!filter_accepts_node(analysis->graph, options, node))
 			continue;
 		leak = add_leak(analysis, fingerprint, node);
-		leak->verdict = s->verdict;
-		leak->count = s->member_count;
-		leak->blocks = (uint64_t)s->member_count + s->entrained_count;
-		leak->bytes = s->member_bytes + s->entrained_bytes;
-		leak->direct_bytes = s->member_bytes;
+		if (source->lost)
+			complete_lost(leak, &source->lost[i]);
 	}
 	fingerprint_free(fingerprint);
 	if (!code)
 		merge_leaks(analysis);
 	return code;
+}
+
+enum error_code findings_add_leaks(struct analysis *analysis, const struct analysis_options *options,
+				   const uint32_t *node, uint32_t count, struct error *error)
+{
+	struct leak_source source = {.analysis = analysis, .node = node};
+
+	return add_leaks(analysis, options, &source, count, error);
+}
+
+enum error_code findings_add_lost(struct analysis *analysis, const struct analysis_options *options,
+				  const struct structure *lost, size_t count, struct error *error)
+{
+	struct leak_source source = {.analysis = analysis, .lost = lost};
+
+	return add_leaks(analysis, options, &source, count, error);
 }

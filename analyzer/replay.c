@@ -235,11 +235,6 @@ uint64_t replay_now(const struct replay *replay)
 	return replay->now;
 }
 
-struct trace *replay_trace(const struct replay *replay)
-{
-	return replay->trace;
-}
-
 const char *replay_misuse_text(enum replay_misuse_kind kind)
 {
 	switch (kind) {

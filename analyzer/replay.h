@@ -91,8 +91,6 @@ enum error_code replay_run(struct replay *replay, uint64_t ticks, struct error *
 
 void replay_free(struct replay *replay); /* NULL is fine */
 
-struct trace *replay_trace(const struct replay *replay); /* as given to replay_new */
-
 /* State at the moment.  Pointers stay valid until the next replay_run. */
 const struct replay_block *replay_find_block(const struct replay *replay,
 					     uint64_t address); /* start address */

@@ -32,6 +32,9 @@ struct report_format {
 REPORT_FORMATS(X)
 #undef X
 
+/* For the formats: whether all of it was written. */
+enum error_code report_finish(FILE *out, struct error *error);
+
 const struct report_format *report_find(const char *name); /* NULL = unknown */
 
 #endif

@@ -6,7 +6,6 @@
  */
 #include "report_json.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -257,13 +256,7 @@ static enum error_code write_json(const struct analysis *analysis, const struct 
 	write_limits(&json, &model); /* last: looking up names adds to them */
 	jsontext_object_end(&json);
 	report_model_free(&model);
-	errno = 0;
-	if (fflush(out) != 0 || ferror(out)) {
-		code = error_set(error, ERROR_IO, "the report could not be written");
-		if (error != NULL)
-			error->os_error = errno;
-	}
-	return code;
+	return report_finish(out, error);
 }
 
 const struct report_format report_json = {"json", write_json};

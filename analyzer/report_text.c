@@ -5,7 +5,6 @@
  */
 #include "report_text.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -340,13 +339,7 @@ static enum error_code write_text(const struct analysis *analysis, const struct 
 	write_misuse(&report);
 	write_limits(&report); /* last: looking up names adds to them */
 	report_model_free(&report.model);
-	errno = 0;
-	if (fflush(out) != 0 || ferror(out)) {
-		code = error_set(error, ERROR_IO, "the report could not be written");
-		if (error != NULL)
-			error->os_error = errno;
-	}
-	return code;
+	return report_finish(out, error);
 }
 
 const struct report_format report_text = {"text", write_text};

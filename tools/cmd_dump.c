@@ -9,10 +9,8 @@
 
 #include "cmd.h"
 #include "event.h"
-#include "interrupt.h"
 #include "message.h"
 #include "options.h"
-#include "progress.h"
 #include "session.h"
 #include "text.h"
 
@@ -145,31 +143,27 @@ static void print_event(const struct trace *trace, const struct event *event, st
 	free(frames);
 }
 
+struct dump {
+	const struct trace *trace;
+	struct symbols *symbols; /* NULL: no stacks */
+};
+
+static bool dump_event(const struct event *event, void *arg)
+{
+	const struct dump *dump = arg;
+
+	if (event->index > g_dump.to || ferror(stdout))
+		return false;
+	if (event->index >= g_dump.from)
+		print_event(dump->trace, event, dump->symbols);
+	return true;
+}
+
 static int dump(struct trace *trace, struct symbols *symbols)
 {
-	struct event_stream *stream;
-	struct progress progress;
-	struct error error = {0};
-	struct event event;
-	int more;
+	struct dump dump = {trace, symbols};
 
-	if (event_stream_open(trace, &stream, &error) != ERROR_NONE)
-		return session_fail(trace->path, &error);
-	progress_begin(&progress);
-	progress.enabled = progress.enabled && !isatty(STDOUT_FILENO);
-	while ((more = event_stream_next(stream, &event, &error)) > 0) {
-		if (event.index > g_dump.to || ferror(stdout) || interrupt_pending())
-			break;
-		if (event.index % PROGRESS_EVENTS == 0)
-			progress_update(&progress, "events", session_fraction(trace, event.index));
-		if (event.index >= g_dump.from)
-			print_event(trace, &event, symbols);
-	}
-	progress_end(&progress);
-	event_stream_free(stream);
-	if (interrupt_pending())
-		return EXIT_STATUS_SIGNAL + interrupt_pending();
-	return more < 0 ? session_fail(trace->path, &error) : EXIT_STATUS_OK;
+	return session_events(trace, isatty(STDOUT_FILENO), dump_event, &dump);
 }
 
 int cmd_dump(int argc, char **argv)

@@ -7,10 +7,8 @@
 
 #include "cmd.h"
 #include "event.h"
-#include "interrupt.h"
 #include "message.h"
 #include "options.h"
-#include "progress.h"
 #include "session.h"
 #include "text.h"
 
@@ -60,30 +58,15 @@ static uint32_t entries(uint32_t count)
 	return count ? count - 1 : 0;
 }
 
-static int count_events(struct trace *trace, struct totals *totals)
+static bool count_event(const struct event *event, void *arg)
 {
-	struct event_stream *stream;
-	struct progress progress;
-	struct error error = {0};
-	struct event event;
-	int more;
+	struct totals *totals = arg;
 
-	if (event_stream_open(trace, &stream, &error) != ERROR_NONE)
-		return session_fail(trace->path, &error);
-	progress_begin(&progress);
-	while ((more = event_stream_next(stream, &event, &error)) > 0 && !interrupt_pending()) {
-		if (event.index % PROGRESS_EVENTS == 0)
-			progress_update(&progress, "events", session_fraction(trace, event.index));
-		totals->events++;
-		if (event.opcode < CASTAWAY_EVENT_LIMIT)
-			totals->count[event.opcode]++;
-		totals->last_ticks = event.ticks;
-	}
-	progress_end(&progress);
-	event_stream_free(stream);
-	if (interrupt_pending())
-		return EXIT_STATUS_SIGNAL + interrupt_pending();
-	return more < 0 ? session_fail(trace->path, &error) : EXIT_STATUS_OK;
+	totals->events++;
+	if (event->opcode < CASTAWAY_EVENT_LIMIT)
+		totals->count[event->opcode]++;
+	totals->last_ticks = event->ticks;
+	return true;
 }
 
 static uint64_t duration_ns(const struct trace *trace, const struct totals *totals)
@@ -242,7 +225,7 @@ int cmd_info(int argc, char **argv)
 	trace = session_open(argv[first]);
 	if (!trace)
 		return EXIT_STATUS_ERROR;
-	status = count_events(trace, &totals);
+	status = session_events(trace, false, count_event, &totals);
 	if (!status && g_options.json)
 		print_json(trace, &totals);
 	else if (!status)

@@ -34,6 +34,31 @@ double session_fraction(const struct trace *trace, uint64_t event)
 	return trace->has_end && trace->end_events ? (double)event / (double)trace->end_events : 0;
 }
 
+int session_events(struct trace *trace, bool quiet, session_see see, void *arg)
+{
+	struct event_stream *stream;
+	struct progress progress;
+	struct error error = {0};
+	struct event event;
+	int more;
+
+	if (event_stream_open(trace, &stream, &error) != ERROR_NONE)
+		return session_fail(trace->path, &error);
+	progress_begin(&progress);
+	progress.enabled = progress.enabled && !quiet;
+	while ((more = event_stream_next(stream, &event, &error)) > 0 && !interrupt_pending()) {
+		if (event.index % PROGRESS_EVENTS == 0)
+			progress_update(&progress, "events", session_fraction(trace, event.index));
+		if (!see(&event, arg))
+			break;
+	}
+	progress_end(&progress);
+	event_stream_free(stream);
+	if (interrupt_pending())
+		return EXIT_STATUS_SIGNAL + interrupt_pending();
+	return more < 0 ? session_fail(trace->path, &error) : EXIT_STATUS_OK;
+}
+
 void session_warn_partial(const struct trace *trace)
 {
 	bool said = trace->complete;

@@ -7,6 +7,7 @@
 #define SESSION_H
 
 #include "analysis.h"
+#include "event.h"
 
 /* Sees one analysis; returns an exit status, 0 to go on. */
 typedef int (*session_visit)(struct analysis *analysis, void *arg);
@@ -17,6 +18,13 @@ int session_run(const char *path, session_visit visit, void *arg);
 
 /* Opens a trace or prints why not; NULL = failed. */
 struct trace *session_open(const char *path);
+
+/* Sees one event; false = that was the last one wanted. */
+typedef bool (*session_see)(const struct event *event, void *arg);
+
+/* Shows the events of a trace in the order of time.  `quiet`: without progress.
+ * Returns an exit status. */
+int session_events(struct trace *trace, bool quiet, session_see see, void *arg);
 
 /* How far an event is into the trace, for progress; 0 when nobody counted. */
 double session_fraction(const struct trace *trace, uint64_t event);
