@@ -13,6 +13,7 @@
 #include "findings.h"
 #include "lost.h"
 #include "moment.h"
+#include "provenance.h"
 #include "summary.h"
 #include "trial.h"
 #include "verdict.h"
@@ -212,6 +213,8 @@ static enum error_code describe(struct pass *pass)
 	if (!code)
 		code = explain_stranding(a, pass->error);
 	if (!code)
+		code = provenance_run(a, pass->error);
+	if (!code)
 		code = summary_runtimes(a, pass->error);
 	if (code)
 		return code;
@@ -273,6 +276,7 @@ void analysis_free(struct analysis *analysis)
 	free(analysis->structures);
 	free(analysis->findings);
 	free(analysis->leaks);
+	free(analysis->acquired);
 	free(analysis->retained);
 	free(analysis->pools[STRANDED_POOL]);
 	free(analysis->pools[LATENT_POOL]);

@@ -65,6 +65,10 @@ struct evidence {
 	int64_t explained_inside, explained_outside, unexplained;
 	const char *reachable_via; /* "none", "weak", "borrowed" */
 	const char *edges;         /* "exact", "scanned", "mixed" */
+	/* Of members whose runtime counts by itself: their counts, how many of those a
+	 * recorded call (or the birth) explains, and by how much the recorded calls
+	 * and the counts differ, because others were not seen. */
+	int64_t counted_by_runtime, recorded, unseen;
 };
 
 struct break_advice {
@@ -103,7 +107,14 @@ struct leak {
 	uint64_t blocks, bytes; /* with those that only they lead to */
 	uint64_t direct_bytes;  /* of `count` */
 	uint32_t type, stack;
+	uint32_t node;  /* an example */
+	uint32_t taken; /* stack node of its reference that nobody has; 0 = not known */
 	int64_t refcount;
+};
+
+/* Where the reference was taken that an edge holds (provenance.h). */
+struct acquired {
+	uint32_t edge, stack;
 };
 
 struct generation_row {
@@ -147,6 +158,8 @@ struct analysis {
 	size_t runtime_count;
 	struct analysis_summary summary;
 	bool instances;
+	struct acquired *acquired; /* by edge */
+	size_t acquired_count;
 	uint64_t *retained; /* per node: bytes that it alone keeps, of what is dead; NULL unless asked for */
 	uint32_t inexact;   /* objects with more references than counts; also in the trace's limits */
 	uint32_t *pools[3]; /* back the arrays of the structures: stranded, latent, lost */

@@ -16,6 +16,7 @@
 struct watched {
 	uint64_t address; /* its first member is the key */
 	uint64_t birth;   /* index of the OBJECT event: what came before was of another object */
+	const struct balance_object *object;
 };
 
 struct tally {
@@ -30,6 +31,7 @@ struct walk {
 	struct tally *own, *total; /* per stack node */
 	uint32_t *touched;         /* stack nodes with a total, callers behind what they call */
 	size_t touched_count;
+	int64_t runtime_net; /* of the objects whose runtime counts by itself */
 	struct error *error;
 };
 
@@ -50,6 +52,17 @@ static bool cancelled(const struct walk *walk, uint64_t index)
 
 typedef void (*event_fn)(struct walk *walk, const struct event *event, struct watched *watched);
 
+static bool is_runtime(const struct event *event)
+{
+	return event->opcode == CASTAWAY_EVENT_RUNTIME_REF || event->opcode == CASTAWAY_EVENT_RUNTIME_UNREF;
+}
+
+static bool is_counted(const struct event *event)
+{
+	return event->opcode == CASTAWAY_EVENT_OBJECT || event->opcode == CASTAWAY_EVENT_REF ||
+	       event->opcode == CASTAWAY_EVENT_UNREF || is_runtime(event);
+}
+
 /* Events of the watched addresses, up to the moment. */
 static enum error_code each_event(struct walk *walk, event_fn visit)
 {
@@ -69,11 +82,10 @@ static enum error_code each_event(struct walk *walk, event_fn visit)
 			code = error_set(walk->error, ERROR_CANCELLED, "the analysis was cancelled");
 			break;
 		}
-		if (event.opcode != CASTAWAY_EVENT_OBJECT && event.opcode != CASTAWAY_EVENT_REF &&
-		    event.opcode != CASTAWAY_EVENT_UNREF)
+		if (!is_counted(&event))
 			continue;
 		watched = address_table_find(&walk->watched, event.field[0]);
-		if (watched)
+		if (watched && watched->object->counts_itself == is_runtime(&event))
 			visit(walk, &event, watched);
 	}
 	event_stream_free(stream);
@@ -91,15 +103,29 @@ static void count_event(struct walk *walk, const struct event *event, struct wat
 {
 	bool birth = event->opcode == CASTAWAY_EVENT_OBJECT;
 	uint64_t stack = event->field[birth ? 3 : 1];
+	bool down = event->opcode == CASTAWAY_EVENT_UNREF || event->opcode == CASTAWAY_EVENT_RUNTIME_UNREF;
 	struct tally *tally;
 
-	if (event->index < watched->birth)
+	if (event->index < watched->birth || event->ticks < watched->object->birth_ticks)
 		return;
 	tally = &walk->own[stack < walk->frame_count ? stack : 0];
-	if (event->opcode == CASTAWAY_EVENT_UNREF)
+	if (down)
 		tally->unrefs++;
 	else
 		tally->refs++;
+	if (watched->object->counts_itself)
+		walk->runtime_net += down ? -1 : 1;
+}
+
+/* Of a runtime that counts by itself: no event, but its block's. */
+static void count_births(struct walk *walk, const struct balance_object *objects, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (!objects[i].counts_itself || objects[i].birth_ticks == 0)
+			continue;
+		walk->own[objects[i].stack < walk->frame_count ? objects[i].stack : 0].refs++;
+		walk->runtime_net++;
+	}
 }
 
 /* ---- the tree -------------------------------------------------------------------- */
@@ -257,7 +283,7 @@ static enum error_code make_tree(struct walk *walk, struct balance *ret)
 
 /* ---- the whole ------------------------------------------------------------------- */
 
-static enum error_code watch(struct walk *walk, const struct replay_object *const *objects, size_t count)
+static enum error_code watch(struct walk *walk, const struct balance_object *objects, size_t count)
 {
 	size_t frames = walk->frame_count;
 
@@ -268,27 +294,39 @@ static enum error_code watch(struct walk *walk, const struct replay_object *cons
 	if (!walk->own || !walk->total || !walk->touched)
 		return no_memory(walk);
 	for (size_t i = 0; i < count; i++) {
-		struct watched *watched = address_table_insert(&walk->watched, objects[i]->address);
+		struct watched *watched = address_table_insert(&walk->watched, objects[i].address);
 
 		if (!watched)
 			return no_memory(walk);
+		watched->object = &objects[i];
 	}
 	return ERROR_NONE;
 }
 
-static void sum(const struct walk *walk, const struct replay_object *const *objects, size_t count,
+static void sum(const struct walk *walk, const struct balance_object *objects, size_t count,
 		struct balance *ret)
 {
+	int64_t runtime = 0;
+
 	for (uint32_t i = 0; i < walk->frame_count; i++) {
 		ret->refs += walk->own[i].refs;
 		ret->unrefs += walk->own[i].unrefs;
 	}
-	for (size_t i = 0; i < count; i++)
-		ret->counts += objects[i]->count;
-	ret->before = ret->counts - (int64_t)(ret->refs - ret->unrefs);
+	for (size_t i = 0; i < count; i++) {
+		ret->counts += objects[i].count;
+		runtime += objects[i].counts_itself ? objects[i].count : 0;
+	}
+	ret->unseen = runtime - walk->runtime_net;
+	ret->before = ret->counts - (int64_t)(ret->refs - ret->unrefs) - ret->unseen;
 }
 
-enum error_code balance_run(struct trace *trace, const struct replay_object *const *objects, size_t count,
+struct balance_object balance_annotated(const struct replay_object *object)
+{
+	return (struct balance_object){
+		.address = object->address, .count = object->count, .type = object->type};
+}
+
+enum error_code balance_run(struct trace *trace, const struct balance_object *objects, size_t count,
 			    const struct balance_options *options, struct balance *ret, struct error *error)
 {
 	struct walk walk = {
@@ -305,6 +343,7 @@ enum error_code balance_run(struct trace *trace, const struct replay_object *con
 	if (!code)
 		code = each_event(&walk, count_event);
 	if (!code) {
+		count_births(&walk, objects, count);
 		sum(&walk, objects, count, ret);
 		code = make_tree(&walk, ret);
 	}

@@ -28,7 +28,21 @@ struct balance {
 	uint64_t refs, unrefs; /* births included */
 	int64_t counts;        /* of all objects at the moment */
 	int64_t before;        /* counts that no event explains: a fork child has them from its parent */
+	int64_t unseen;        /* of runtimes that count by themselves: counts that no recorded call
+				  explains, or (negative) recorded calls that others undid */
 };
+
+/* An object that is alive at the moment. */
+struct balance_object {
+	uint64_t address;
+	int64_t count;
+	uint32_t type;
+	/* A runtime that counts by itself: born with its block, from `stack`. */
+	bool counts_itself;
+	uint64_t birth_ticks; /* 0 = not known */
+	uint32_t stack;
+};
+struct balance_object balance_annotated(const struct replay_object *object);
 
 struct balance_options {
 	uint64_t until; /* ticks of the moment; UINT64_MAX: the end */
@@ -38,8 +52,8 @@ struct balance_options {
 	void *progress_arg;
 };
 
-/* `objects`: alive at the moment; no duplicates. */
-enum error_code balance_run(struct trace *trace, const struct replay_object *const *objects, size_t count,
+/* No duplicates. */
+enum error_code balance_run(struct trace *trace, const struct balance_object *objects, size_t count,
 			    const struct balance_options *options, struct balance *ret, struct error *error);
 
 void balance_done(struct balance *balance);

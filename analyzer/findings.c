@@ -183,6 +183,7 @@ static struct leak *add_leak(struct analysis *analysis, struct fingerprint *fing
 		.direct_bytes = n->size,
 		.type = n->type,
 		.stack = n->stack,
+		.node = node,
 		.refcount = n->refcount,
 	};
 	return leak;

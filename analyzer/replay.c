@@ -25,6 +25,7 @@ static struct replay *allocate(struct trace *trace)
 	address_table_init(&replay->last_frees, sizeof(struct last_free));
 	address_table_init(&replay->misuse_index, sizeof(struct misuse_key));
 	address_table_init(&replay->layout_index, sizeof(struct misuse_key));
+	replay_runtime_init(replay);
 	object_pages_init(&replay->pages);
 	passes_init(replay);
 	return replay;
@@ -77,6 +78,7 @@ void replay_free(struct replay *replay)
 	address_table_clear(&replay->last_frees);
 	address_table_clear(&replay->misuse_index);
 	address_table_clear(&replay->layout_index);
+	address_table_clear(&replay->runtime_objects);
 	object_pages_clear(&replay->pages);
 	passes_free(replay);
 	event_stream_free(replay->stream);

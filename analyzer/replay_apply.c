@@ -136,7 +136,11 @@ enum error_code replay_apply(struct replay *replay, const struct event *event)
 	case CASTAWAY_EVENT_GC_CONTROL:
 		passes_control(replay, event);
 		return ERROR_NONE;
+	case CASTAWAY_EVENT_RUNTIME_REF:
+	case CASTAWAY_EVENT_RUNTIME_UNREF:
+		return replay_runtime_event(replay, event);
 	case CASTAWAY_EVENT_MARK:
+	case CASTAWAY_EVENT_RUNTIME_CALL:
 		return ERROR_NONE;
 	default:
 		return replay_object_event(replay, event);

@@ -2,7 +2,8 @@
  *
  * The state of a replay, for the files that make it up: replay.c (time and
  * queries), replay_apply.c (blocks and the events' meaning), replay_objects.c
- * (annotated objects), replay_links.c, replay_passes.c (generations),
+ * (annotated objects), replay_links.c, replay_runtime.c (objects of runtimes
+ * that count by themselves), replay_passes.c (generations),
  * replay_inherit.c (what a fork child starts with).
  */
 #ifndef REPLAY_STATE_H
@@ -72,7 +73,8 @@ struct replay {
 	struct address_table misuse_index;
 	struct replay_layout *layouts;
 	size_t layout_count, layout_capacity;
-	struct address_table layout_index; /* struct misuse_key, by type */
+	struct address_table layout_index;    /* struct misuse_key, by type */
+	struct address_table runtime_objects; /* replay_runtime.c */
 
 	uint64_t unknown_frees, bad_events;
 
@@ -101,6 +103,10 @@ enum error_code replay_object_event(struct replay *replay, const struct event *e
 enum error_code replay_misuse_add(struct replay *replay, const struct event *event,
 				  enum replay_misuse_kind kind, uint64_t address, uint32_t stack,
 				  uint32_t type);
+
+/* objects of runtimes that count by themselves */
+void replay_runtime_init(struct replay *replay);
+enum error_code replay_runtime_event(struct replay *replay, const struct event *event);
 
 /* links */
 enum error_code links_add(struct object_record *owner, const struct replay_link *link);

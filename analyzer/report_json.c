@@ -188,6 +188,7 @@ static void write_leaks(struct jsontext *json, const struct report_model *model)
 		else
 			jsontext_null(json, "refcount");
 		report_json_stack(json, "allocated_at", model, leak->stack);
+		report_json_stack(json, "unmatched_at", model, leak->taken);
 		jsontext_object_end(json);
 	}
 	jsontext_array_end(json);

@@ -41,6 +41,15 @@ static void write_evidence(struct jsontext *json, const struct evidence *evidenc
 	jsontext_integer(json, "unexplained", evidence->unexplained);
 	jsontext_string(json, "reachable_via", evidence->reachable_via);
 	jsontext_string(json, "edges", evidence->edges);
+	if (evidence->counted_by_runtime == 0) {
+		jsontext_null(json, "references");
+	} else {
+		jsontext_object(json, "references", JSONTEXT_FLAT);
+		jsontext_integer(json, "counted", evidence->counted_by_runtime);
+		jsontext_integer(json, "explained", evidence->recorded);
+		jsontext_integer(json, "calls_not_seen", evidence->unseen);
+		jsontext_object_end(json);
+	}
 	jsontext_object_end(json);
 }
 
@@ -88,7 +97,7 @@ static void write_edge(struct jsontext *json, const struct report_model *model, 
 	jsontext_string(json, "strength", strength_name(edge));
 	jsontext_string(json, "origin", edge->field_flags & CASTAWAY_EDGE_SCANNED ? "scanned" : "exact");
 	jsontext_bool(json, "in_cycle", in_cycle(model, from, edge));
-	report_json_stack(json, "acquired_at", model, report_model_edge_stack(edge));
+	report_json_stack(json, "acquired_at", model, report_model_edge_stack(model, edge));
 	jsontext_object_end(json);
 }
 

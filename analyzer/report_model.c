@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "filter.h"
+#include "provenance.h"
 
 #define MAX_LABEL_TYPES 3
 
@@ -183,9 +184,11 @@ const char *report_model_field(const struct report_model *model, const struct gr
 	return text_or_null(model, edge->field_flags >> 8);
 }
 
-uint32_t report_model_edge_stack(const struct graph_edge *edge)
+uint32_t report_model_edge_stack(const struct report_model *model, const struct graph_edge *edge)
 {
-	return edge->field_flags & CASTAWAY_EDGE_STACK ? edge->detail : 0;
+	if (edge->field_flags & CASTAWAY_EDGE_STACK)
+		return edge->detail;
+	return provenance_acquired(model->analysis, (uint32_t)(edge - model->analysis->graph->edge));
 }
 
 bool report_model_offset(const struct graph_edge *edge, uint64_t *ret)

@@ -46,7 +46,8 @@ const char *report_model_type(const struct report_model *model, uint32_t node);
 const char *report_model_name(const struct report_model *model, uint32_t node);
 const char *report_model_field(const struct report_model *model, const struct graph_edge *edge);
 bool report_model_offset(const struct graph_edge *edge, uint64_t *ret);
-uint32_t report_model_edge_stack(const struct graph_edge *edge); /* 0 = none */
+/* Where its reference was taken; 0 = not known. */
+uint32_t report_model_edge_stack(const struct report_model *model, const struct graph_edge *edge);
 bool report_model_survived(const struct report_model *model, uint32_t node, uint32_t *ret);
 
 /* Nanoseconds since the start of the trace; false when its clock is not calibrated. */

@@ -179,6 +179,13 @@ static void write_leak(struct report_text *report, const struct leak *leak)
 			    textout_size(leak->bytes - leak->direct_bytes, size));
 	report_text_stack(report, 6, leak->stack);
 	free(place);
+	place = report_text_place(report, leak->taken);
+	if (place != NULL) {
+		textout_put(&report->out, "      the reference that nobody gave back was taken in %s\n",
+			    place);
+		report_text_stack(report, 6, leak->taken);
+	}
+	free(place);
 }
 
 static void write_leaks(struct report_text *report)

@@ -158,7 +158,7 @@ static void write_acquired(struct report_text *report, const struct report_step 
 	for (size_t i = 0; i < count && i < MAX_TAKEN; i++) {
 		const struct graph_edge *edge = &graph->edge[steps[i].edge];
 		const char *field = report_model_field(&report->model, edge);
-		char *place = report_text_place(report, report_model_edge_stack(edge));
+		char *place = report_text_place(report, report_model_edge_stack(&report->model, edge));
 
 		if (place == NULL)
 			continue;
@@ -203,6 +203,24 @@ static void write_evidence(struct report_text *report, const struct evidence *ev
 				     evidence->unexplained, edges != NULL ? edges : "unknown",
 				     reach != NULL ? reach : ""));
 	free(reach);
+}
+
+static void write_references(struct report_text *report, const struct evidence *evidence)
+{
+	char number[TEXTOUT_NUMBER], *unseen = NULL;
+
+	if (evidence->counted_by_runtime == 0)
+		return;
+	if (evidence->unseen != 0)
+		unseen = report_text_format(
+			"; the counts differ from the recorded calls by %s, made where no call can be "
+			"recorded",
+			textout_plural((uint64_t)evidence->unseen, "call", "calls", number));
+	paragraph(report, "References: ",
+		  report_text_format("%" PRId64 " of %" PRId64 " explained by recorded calls%s",
+				     evidence->recorded, evidence->counted_by_runtime,
+				     unseen != NULL ? unseen : ""));
+	free(unseen);
 }
 
 static void write_stranding(struct report_text *report, const struct stranding *stranding)
@@ -342,6 +360,7 @@ void report_text_finding(struct report_text *report, size_t number, const struct
 	write_cycle(report, steps, count);
 	write_break(report, &finding->advice);
 	write_evidence(report, &finding->evidence);
+	write_references(report, &finding->evidence);
 	write_acquired(report, steps, count);
 	write_stranding(report, &finding->stranded_at);
 	write_entrained(report, structure);

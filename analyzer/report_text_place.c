@@ -41,6 +41,9 @@ static bool is_machinery(const struct symbols_frame *frame)
 {
 	const char *module = base_name(frame->module);
 
+	/* Functions of its headers that were inlined into the program. */
+	if (frame->file != NULL && strstr(frame->file, "/glib-2.0/") != NULL)
+		return true;
 	for (size_t i = 0; module != NULL && i < sizeof(machinery) / sizeof(machinery[0]); i++)
 		if (strncmp(module, machinery[i], strlen(machinery[i])) == 0)
 			return true;

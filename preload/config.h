@@ -40,6 +40,8 @@
 	  "record every birth and death of a Python object, not only what lives at the end (yes|no)")      \
 	X(BOOL, "python-exact-sites", python_exact_sites, 0,                                               \
 	  "keep Python objects out of free lists, so that each has a birthplace of its own (yes|no)")      \
+	X(BOOL, "gobject-refs", gobject_refs, 1,                                                           \
+	  "record where GObject's and GStreamer's references are taken and given back (yes|no)")           \
 	X(UINT, "threshold0", threshold0, 700, "births minus deaths that start a pass of generation 0")    \
 	X(UINT, "threshold1", threshold1, 10, "passes of generation 0 that start one of generation 1")     \
 	X(UINT, "threshold2", threshold2, 10, "passes of generation 1 that start a full one")

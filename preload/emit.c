@@ -160,6 +160,17 @@ void emit_free(struct thread *thread, uintptr_t block, uint32_t stack)
 	end(thread, codec_put_varint_wide(out, stack));
 }
 
+void emit_count(struct thread *thread, enum castaway_event opcode, uintptr_t object, uint32_t stack)
+{
+	uint8_t *out = begin(thread, opcode);
+
+	if (out == NULL)
+		return;
+	out = codec_put_varint_wide(out, codec_zigzag((int64_t)(object - thread->last_object)));
+	thread->last_object = object;
+	end(thread, codec_put_varint_wide(out, stack));
+}
+
 void emit_event(struct thread *thread, enum castaway_event opcode, const uint64_t *values)
 {
 	const char *signature = s_signatures[opcode];

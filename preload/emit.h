@@ -13,6 +13,9 @@
 void emit_alloc(struct thread *thread, uintptr_t block, uint64_t size, uint32_t stack);
 void emit_free(struct thread *thread, uintptr_t block, uint32_t stack);
 
+/* REF, UNREF, and their like with the signature "os". */
+void emit_count(struct thread *thread, enum castaway_event opcode, uintptr_t object, uint32_t stack);
+
 /* Any event of CASTAWAY_EVENTS; `values` in signature order. */
 void emit_event(struct thread *thread, enum castaway_event opcode, const uint64_t *values);
 

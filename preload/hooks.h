@@ -60,9 +60,43 @@
 	X(execlp, EXEC, int, (const char *file, const char *arg, ...))                                     \
 	X(execle, EXEC, int, (const char *path, const char *arg, ...))
 
+/* Of libgobject and libgstreamer, which the target may have or not: they are
+ * looked up when they are first called (hook_gobject.c), not with the others.
+ * X(name, library, result, parameters) */
+#define GOBJECT_HOOKS(X)                                                                           \
+	X(g_object_ref, GOBJECT, void *, (void *object))                                           \
+	X(g_object_unref, GOBJECT, void, (void *object))                                           \
+	X(g_object_ref_sink, GOBJECT, void *, (void *object))                                      \
+	X(g_clear_object, GOBJECT, void, (void **object))                                          \
+	X(g_object_add_toggle_ref, GOBJECT, void, (void *object, void *notify, void *data))        \
+	X(g_object_remove_toggle_ref, GOBJECT, void, (void *object, void *notify, void *data))     \
+	X(g_object_weak_ref, GOBJECT, void, (void *object, void *notify, void *data))              \
+	X(g_object_weak_unref, GOBJECT, void, (void *object, void *notify, void *data))            \
+	X(g_object_add_weak_pointer, GOBJECT, void, (void *object, void **pointer))                \
+	X(g_object_remove_weak_pointer, GOBJECT, void, (void *object, void **pointer))             \
+	X(g_weak_ref_get, GOBJECT, void *, (void *reference))                                      \
+	X(g_value_dup_object, GOBJECT, void *, (const void *value))                                \
+	X(g_closure_ref, GOBJECT, void *, (void *closure))                                         \
+	X(g_closure_unref, GOBJECT, void, (void *closure))                                         \
+	X(g_signal_connect_data, GOBJECT, unsigned long,                                           \
+	  (void *object, const char *signal, void *handler, void *data, void *destroy, int flags)) \
+	X(g_signal_connect_object, GOBJECT, unsigned long,                                         \
+	  (void *object, const char *signal, void *handler, void *data, int flags))                \
+	X(g_signal_connect_closure, GOBJECT, unsigned long,                                        \
+	  (void *object, const char *signal, void *closure, int after))                            \
+	X(g_signal_connect_closure_by_id, GOBJECT, unsigned long,                                  \
+	  (void *object, unsigned id, unsigned detail, void *closure, int after))                  \
+	X(g_signal_handler_disconnect, GOBJECT, void, (void *object, unsigned long handler))       \
+	X(gst_mini_object_ref, GSTREAMER, void *, (void *object))                                  \
+	X(gst_mini_object_unref, GSTREAMER, void, (void *object))                                  \
+	X(gst_mini_object_replace, GSTREAMER, int, (void **place, void *object))                   \
+	X(gst_mini_object_take, GSTREAMER, int, (void **place, void *object))                      \
+	X(gst_clear_mini_object, GSTREAMER, void, (void **place))
+
 /* The hooks themselves: same names and types as what they stand before. */
 #define X(name, group, result, parameters) result name parameters;
 HOOKS(X)
+GOBJECT_HOOKS(X)
 #undef X
 
 #define HOOK_EXPORT __attribute__((visibility("default"), noinline))

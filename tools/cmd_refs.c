@@ -14,6 +14,7 @@
 #include "message.h"
 #include "options.h"
 #include "progress.h"
+#include "provenance.h"
 #include "query.h"
 #include "refs_print.h"
 #include "session.h"
@@ -42,18 +43,66 @@ static const struct option_set g_set = {
 	.tables = g_tables,
 };
 
-/* Annotated objects that were asked for. */
+/* Objects that were asked for. */
 struct chosen {
-	const struct replay_object **objects;
+	struct balance_object *objects;
 	size_t count;
 };
+
+static bool counts_itself(const struct graph_node *node)
+{
+	return node->flags & GRAPH_NODE_COUNTED &&
+	       (node->runtime == CASTAWAY_RUNTIME_GOBJECT || node->runtime == CASTAWAY_RUNTIME_GST);
+}
 
 static bool type_matches(const struct trace *trace, uint32_t type)
 {
 	return fnmatch(g_refs.type, trace_text(trace, type), 0) == 0;
 }
 
-/* Why nothing was chosen: only annotated objects have events of references. */
+static bool is_chosen(const struct trace *trace, uint64_t asked, uint64_t address, uint32_t type)
+{
+	return g_refs.type ? type_matches(trace, type) : address == asked;
+}
+
+/* Objects of runtimes that count by themselves: born with their blocks. */
+static enum error_code choose_counted(const struct query *query, uint64_t address, struct chosen *chosen,
+				      struct error *error)
+{
+	const struct graph *graph = query->graph;
+	size_t first = chosen->count, count;
+	uint32_t *node = malloc(((size_t)graph->node_count + 1) * sizeof(*node));
+	uint64_t *birth = NULL;
+	enum error_code code =
+		node ? ERROR_NONE : error_set(error, ERROR_MEMORY, "out of memory for objects");
+
+	for (uint32_t i = 0; !code && i < graph->node_count; i++) {
+		const struct graph_node *n = &graph->node[i];
+
+		if (!counts_itself(n) || !is_chosen(query->trace, address, n->address, n->type))
+			continue;
+		node[chosen->count - first] = i;
+		chosen->objects[chosen->count++] = (struct balance_object){.address = n->address,
+									   .count = n->refcount,
+									   .type = n->type,
+									   .counts_itself = true,
+									   .stack = n->stack};
+	}
+	count = chosen->count - first;
+	birth = code ? NULL : malloc((count + 1) * sizeof(*birth));
+	if (!code && !birth)
+		code = error_set(error, ERROR_MEMORY, "out of memory for %zu objects", count);
+	if (!code)
+		code = provenance_births(query->trace, query->replay, query->snapshot, graph, node, count,
+					 birth, error);
+	for (size_t i = 0; !code && i < count; i++)
+		chosen->objects[first + i].birth_ticks = birth[i];
+	free(birth);
+	free(node);
+	return code;
+}
+
+/* Why nothing was chosen: not every runtime has events of references. */
 static enum error_code nothing(const struct query *query, uint64_t address, struct error *error)
 {
 	const struct graph *graph = query->graph;
@@ -75,19 +124,22 @@ static enum error_code choose(const struct query *query, uint64_t address, struc
 			      struct error *error)
 {
 	struct error failed = {0};
+	enum error_code code;
 	size_t count;
 	const struct replay_object *const *objects = replay_objects(query->replay, &count, &failed);
 
 	if (failed.code)
 		return error_set(error, failed.code, "%s", failed.what);
-	chosen->objects = malloc((count + 1) * sizeof(*chosen->objects));
+	chosen->objects = malloc((count + query->graph->node_count + 1) * sizeof(*chosen->objects));
 	if (!chosen->objects)
 		return error_set(error, ERROR_MEMORY, "out of memory for %zu objects", count);
 	for (size_t i = 0; i < count; i++) {
-		if (g_refs.type ? type_matches(query->trace, objects[i]->type)
-				: objects[i]->address == address)
-			chosen->objects[chosen->count++] = objects[i];
+		if (is_chosen(query->trace, address, objects[i]->address, objects[i]->type))
+			chosen->objects[chosen->count++] = balance_annotated(objects[i]);
 	}
+	code = choose_counted(query, address, chosen, error);
+	if (code)
+		return code;
 	return chosen->count ? ERROR_NONE : nothing(query, address, error);
 }
 

@@ -82,7 +82,7 @@ static void put_node(struct textout *out, const struct balance_node *node, const
 	textout_put(out, count ? "\n" : "(no stack)\n");
 }
 
-void refs_print_text(const struct query *query, const struct replay_object *const *objects, size_t count,
+void refs_print_text(const struct query *query, const struct balance_object *objects, size_t count,
 		     const struct balance *balance, struct symbols *symbols)
 {
 	struct textout out = {.out = stdout};
@@ -91,14 +91,18 @@ void refs_print_text(const struct query *query, const struct replay_object *cons
 	char number[TEXTOUT_NUMBER];
 
 	if (count == 1)
-		textout_put(&out, "0x%" PRIx64 " %s", objects[0]->address,
-			    trace_text(query->trace, objects[0]->type));
+		textout_put(&out, "0x%" PRIx64 " %s", objects[0].address,
+			    trace_text(query->trace, objects[0].type));
 	else
 		textout_put(&out, "%s", textout_plural(count, "object", "objects", number));
 	textout_put(&out, ": count %" PRId64 "; %" PRIu64 " taken, %" PRIu64 " given back\n", balance->counts,
 		    balance->refs, balance->unrefs);
 	if (balance->before)
 		textout_put(&out, "%+" PRId64 " from before the trace\n", balance->before);
+	if (balance->unseen)
+		textout_put(&out,
+			    "%+" PRId64 " by calls that are not seen: inside the runtime's own library\n",
+			    balance->unseen);
 	if (balance->count)
 		textout_put(&out, "     net    taken    given  where\n");
 	for (size_t i = 0; i < balance->count; i++)
@@ -107,14 +111,14 @@ void refs_print_text(const struct query *query, const struct replay_object *cons
 }
 
 static void objects_json(struct jsontext *json, const struct query *query,
-			 const struct replay_object *const *objects, size_t count)
+			 const struct balance_object *objects, size_t count)
 {
 	jsontext_array(json, "objects", JSONTEXT_LINES);
 	for (size_t i = 0; i < count; i++) {
 		jsontext_object(json, NULL, JSONTEXT_FLAT);
-		jsontext_address(json, "address", objects[i]->address);
-		jsontext_string(json, "type", trace_text(query->trace, objects[i]->type));
-		jsontext_integer(json, "refcount", objects[i]->count);
+		jsontext_address(json, "address", objects[i].address);
+		jsontext_string(json, "type", trace_text(query->trace, objects[i].type));
+		jsontext_integer(json, "refcount", objects[i].count);
 		jsontext_object_end(json);
 	}
 	jsontext_array_end(json);
@@ -145,7 +149,7 @@ static void node_json(struct jsontext *json, const struct balance_node *node, st
 
 /* The tree as a list, callers first: nested containers would be as deep as the
  * stacks are. */
-void refs_print_json(const struct query *query, const struct replay_object *const *objects, size_t count,
+void refs_print_json(const struct query *query, const struct balance_object *objects, size_t count,
 		     const struct balance *balance, struct symbols *symbols)
 {
 	struct jsontext json;
@@ -162,6 +166,7 @@ void refs_print_json(const struct query *query, const struct replay_object *cons
 	jsontext_count(&json, "refs", balance->refs);
 	jsontext_count(&json, "unrefs", balance->unrefs);
 	jsontext_integer(&json, "before", balance->before);
+	jsontext_integer(&json, "unseen", balance->unseen);
 	jsontext_array(&json, "tree", JSONTEXT_LINES);
 	for (size_t i = 0; i < balance->count; i++)
 		node_json(&json, &balance->nodes[i], symbols);

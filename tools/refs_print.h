@@ -10,8 +10,8 @@
 #include "query.h"
 #include "symbols.h"
 
-typedef void refs_print_fn(const struct query *query, const struct replay_object *const *objects,
-			   size_t count, const struct balance *balance, struct symbols *symbols);
+typedef void refs_print_fn(const struct query *query, const struct balance_object *objects, size_t count,
+			   const struct balance *balance, struct symbols *symbols);
 refs_print_fn refs_print_text;
 refs_print_fn refs_print_json;
 

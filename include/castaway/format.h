@@ -179,13 +179,33 @@ enum castaway_runtime_status {
 	/* Collector state changes: enum castaway_gc_control and its argument. */        \
 	X(GC_CONTROL, 14, "nnnn", "control,a,b,c")                                       \
 	/* A named moment (castaway_snapshot). */                                        \
-	X(MARK, 15, "ts", "name,stack")
+	X(MARK, 15, "ts", "name,stack")                                                  \
+	/* A function of a runtime that counts by itself was called: it took or gave     \
+	   back a reference to an object, or did something else with it: operation is    \
+	   an enum castaway_operation, data its argument, an address. */                 \
+	X(RUNTIME_REF, 16, "os", "object,stack")                                         \
+	X(RUNTIME_UNREF, 17, "os", "object,stack")                                       \
+	X(RUNTIME_CALL, 18, "onns", "object,operation,data,stack")
 
 enum castaway_event {
 #define X(name, opcode, signature, fields) CASTAWAY_EVENT_##name = opcode,
 	CASTAWAY_EVENTS(X)
 #undef X
 		CASTAWAY_EVENT_LIMIT
+};
+
+/* What a RUNTIME_CALL did.  X(name in reports, constant, number) */
+#define CASTAWAY_OPERATIONS(X)                                                  \
+	X("sink", SINK, 1)     /* the floating reference became the caller's */ \
+	X("weak-ref", WEAK, 2) /* data: what is told, or the weak pointer */    \
+	X("weak-unref", UNWEAK, 3)                                              \
+	X("connect", CONNECT, 4) /* data: the handler's data, or its closure */ \
+	X("disconnect", DISCONNECT, 5)
+
+enum castaway_operation {
+#define X(name, constant, number) CASTAWAY_OPERATION_##constant = number,
+	CASTAWAY_OPERATIONS(X)
+#undef X
 };
 
 #define CASTAWAY_EVENT_MAX_FIELDS 5

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "../config.h"
+#include "../hook_gobject.h"
 #include "../rawio.h"
 #include "adapter.h"
 #include "castaway/codec.h"
@@ -113,6 +114,7 @@ const struct adapter adapter_gobject = {
 	.before_main = gobject_before_main,
 	.at_exit = gobject_at_exit,
 	.after_fork = gobject_after_fork,
+	.on_dlclose = hook_gobject_forget,
 	.on_poll = gobject_on_poll,
 	.before_stop = gobject_before_stop,
 	.describe = gobject_describe,

@@ -3,11 +3,13 @@
 # GObject without a change to it or to the program: cycles through private data,
 # closures, data lists, lists, stores, and toggle references are found, and
 # nothing else is.
+import json
 import os
 import shutil
 import subprocess
 
-from support import (EXE, Skip, case, castaway, clean_environment, equal, limit_codes, main, member_types,
+from support import (EXE, Skip, case, castaway, clean_environment, equal, functions,
+                     limit_codes, main, member_types,
                      only_structure, record, report, run, stranded)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -71,6 +73,73 @@ def counts(directory):
           (3, 3, 0, "scanned"), "evidence")
 
 
+def taken(structure, of_type):
+    """The functions in which the references to members of a type were taken that the cycle's edges hold."""
+    types = {m["address"]: m["type"] for m in structure["members"]}
+    return sorted(next((f for f in functions(e["acquired_at"]) if f in PROGRAM_FUNCTIONS), None)
+                  for e in structure["edges"] if e["in_cycle"] and types[e["to"]] == of_type)
+
+
+PROGRAM_FUNCTIONS = {"point", "closure", "context", "qdata", "children", "store", "toggle", "new_node", "forgotten"}
+
+
+@case
+def provenance(directory):
+    """each edge of the cycle says where its reference was taken, and the structure what stranded it"""
+    # By the source: what holds a node took it by point(), in the kind's own function, or was given its birth.
+    for kind, of_type, where in (("pair", "Node", ["point", "point"]), ("closure", "Node", ["closure"]),
+                                 ("context", "Node", ["context"]), ("qdata", "Node", ["qdata"]),
+                                 ("store", "GListStore", ["point"]), ("store", "Node", ["store"]),
+                                 ("children", "Node", ["new_node"] * 3 + ["point"] * 3),
+                                 ("toggle", "Node", ["point", "toggle"])):
+        found = only_structure(act(directory, kind, "strand"))
+        equal(taken(found, of_type), where, kind)
+        references = found["evidence"]["references"]
+        equal((references["explained"], references["calls_not_seen"]), (references["counted"], 0), kind)
+        at = found["stranded_at"]
+        equal((at["operation"], "act" in functions(at["stack"]) or "main" in functions(at["stack"])),
+              ("unref", True), kind)
+
+
+@case
+def tree_of_references(directory):
+    """castaway refs: what was taken and given back, against the count in memory"""
+    result = record(directory, [PROGRAM, "children", "strand"], ("--scan=yes",))
+    found = only_structure(report(result.traces[0]))
+    [parent] = [m for m in found["members"] if m["refcount"] == 3]
+    answer = castaway("refs", result.traces[0], parent["address"], "--format=json")
+    equal((answer.status, answer.err), (0, b""), str(answer))
+    answer = json.loads(answer.out)
+    # Born, taken by three children, given back by act().
+    equal((answer["refs"], answer["unrefs"], answer["counts"], answer["unseen"]), (4, 1, 3, 0))
+    points = [n for n in answer["tree"] if "point" in [f["function"] for f in n["frames"]]]
+    equal((sum(n["refs"] for n in points), sum(n["unrefs"] for n in points)), (3, 0))
+
+
+@case
+def not_recorded(directory):
+    """gobject-refs=no: no events, and what they would have explained is not said to be explained"""
+    result = record(directory, [PROGRAM, "pair", "strand"], ("--scan=yes", "--gobject-refs=no"))
+    dump = castaway("dump", result.traces[0])
+    equal(b"RUNTIME_" in dump.out, False)
+    found = only_structure(report(result.traces[0]))
+    equal(found["stranded_at"], None)
+
+
+@case
+def functions_of_these_names(directory):
+    """a program without GLib that has its own functions of these names works as before"""
+    plugin = os.path.join(os.path.dirname(PROGRAM), "libown_counts.so")
+    for command in (["own_counts_self"], ["own_counts_plugin", plugin]):
+        command[0] = os.path.join(os.path.dirname(PROGRAM), command[0])
+        equal(run(command).out, b"1\n", "bare")
+        result = record(directory, command)
+        equal((result.status, result.out, result.err), (0, b"1\n", b""), str(result))
+        misuse = [(m["kind"], m["count"]) for m in report(result.traces[0])["misuse"]]
+        # The program's own come first where it has them: castaway sees no call.
+        equal(misuse, [("unref-unknown", 1)] if len(command) > 1 else [], command[0])
+
+
 @case
 def forgotten(directory):
     """an object with a reference that nobody has is no cycle: over-referenced"""
@@ -78,6 +147,8 @@ def forgotten(directory):
     equal(stranded(judged), [], "stranded")
     equal([(s["verdict"], s["type"], s["refcount"], s["count"]) for s in judged["leaks"]],
           [("over-referenced", "Node", 1, 1)], "leaks")
+    equal([("forgotten" in functions(s["unmatched_at"]), "new_node" in functions(s["unmatched_at"]))
+           for s in judged["leaks"]], [(True, False)], "the reference that nobody gave back")
     for what in ("break", "keep"):
         equal([s["verdict"] for s in act(directory, "forgotten", what)["leaks"]], [], what)
 

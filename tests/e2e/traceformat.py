@@ -34,6 +34,9 @@ OPCODES = {
     13: ("PASS", "nnnnn", "domain,number,generation,examined,promoted"),
     14: ("GC_CONTROL", "nnnn", "control,a,b,c"),
     15: ("MARK", "ts", "name,stack"),
+    16: ("RUNTIME_REF", "os", "object,stack"),
+    17: ("RUNTIME_UNREF", "os", "object,stack"),
+    18: ("RUNTIME_CALL", "onns", "object,operation,data,stack"),
 }
 
 

@@ -225,9 +225,16 @@ static void balance_all(const struct query *query)
 	struct balance balance;
 	struct error error;
 	size_t count;
-	const struct replay_object *const *objects = replay_objects(query->replay, &count, &error);
+	const struct replay_object *const *alive = replay_objects(query->replay, &count, &error);
+	struct balance_object *objects = calloc(count + 1, sizeof(*objects));
+	bool bad;
 
-	if (failed(balance_run(query->trace, objects, count, &options, &balance, &error), &error))
+	REQUIRE(objects != NULL);
+	for (size_t i = 0; i < count; i++)
+		objects[i] = balance_annotated(alive[i]);
+	bad = failed(balance_run(query->trace, objects, count, &options, &balance, &error), &error);
+	free(objects);
+	if (bad)
 		return;
 	for (size_t i = 0; i < balance.count; i++) {
 		const struct balance_node *node = &balance.nodes[i];

@@ -48,6 +48,9 @@ struct builder *seed_events(bool compress)
 	builder_event(b, 1, 74, ALLOC_MANAGED, 0x9000, 100, stack, CASTAWAY_RUNTIME_CPYTHON);
 	builder_event(b, 1, 75, MARK, type, stack);
 	builder_event(b, 1, 76, UNREF, 0x5001, stack); /* misuse */
+	builder_event(b, 1, 77, RUNTIME_REF, 0x5010, stack);
+	builder_event(b, 1, 78, RUNTIME_UNREF, 0x5010, outer);
+	builder_event(b, 1, 79, RUNTIME_CALL, 0x5010, CASTAWAY_OPERATION_CONNECT, 0x5040, stack);
 	builder_unload(b, module, 80);
 	builder_limit(b, CASTAWAY_LIMIT_NO_STACKS, 3, "");
 	builder_end(b, CASTAWAY_END_EXIT, 100);

@@ -36,14 +36,18 @@ static struct balanced run(struct builder *b, uint64_t until, bool all, bool can
 	struct balanced r = {.builder = b};
 	struct balance_options options = {
 		.until = until, .all = all, .progress = cancel ? stop_at_once : NULL};
-	const struct replay_object *const *objects;
+	const struct replay_object *const *alive;
+	struct balance_object objects[4];
 	size_t count;
 
 	builder_end(b, CASTAWAY_END_EXIT, 1000);
 	r.trace = builder_open(b);
 	assert_int_equal(replay_new(r.trace, &r.replay, &r.error), ERROR_NONE);
 	assert_int_equal(replay_run(r.replay, until, &r.error), ERROR_NONE);
-	objects = replay_objects(r.replay, &count, &r.error);
+	alive = replay_objects(r.replay, &count, &r.error);
+	assert_true(count <= 4);
+	for (size_t i = 0; i < count; i++)
+		objects[i] = balance_annotated(alive[i]);
 	r.code = balance_run(r.trace, objects, count, &options, &r.balance, &r.error);
 	return r;
 }

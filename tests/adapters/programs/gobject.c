@@ -263,7 +263,8 @@ static GObject *forgotten(void)
 
 	point(a, b);
 	g_object_unref(b);
-	return g_object_ref(a);
+	g_object_ref(a);
+	return a;
 }
 
 static void break_forgotten(GObject *a)
