@@ -11,7 +11,7 @@
  * the file's size, well above what writers reach. */
 #define RAW_CONSTANT     (4u << 20)
 #define RAW_FACTOR       64u
-#define IDS_CONSTANT     65536u
+#define IDS_CONSTANT     196608u
 #define IDS_FACTOR       4u
 #define MODULES_CONSTANT 4096u
 #define BYTES_PER_MODULE 8u

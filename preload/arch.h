@@ -29,8 +29,8 @@ bool arch_is_valgrind(void);
 /* Returns from a signal's handler (rt_sigreturn): for raw rt_sigaction. */
 void arch_signal_return(void);
 
-/* The calling thread's thread pointer, and the state in which the calling
- * function is: what a caller still needs is in these registers or above sp. */
+/* The calling thread's thread pointer, another one for it, and the state in which
+ * the calling function is: what a caller still needs is in these registers or above sp. */
 static inline uintptr_t arch_thread_pointer(void)
 {
 	uintptr_t pointer;
@@ -38,6 +38,7 @@ static inline uintptr_t arch_thread_pointer(void)
 	__asm__("mov %%fs:0, %0" : "=r"(pointer));
 	return pointer;
 }
+void arch_set_thread_pointer(uintptr_t pointer);
 #define arch_own_state(thread)                                         \
 	do {                                                           \
 		uint64_t *saved_ = (thread)->registers;                \

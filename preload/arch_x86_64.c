@@ -26,6 +26,15 @@ __attribute__((naked)) long arch_syscall(long number, long a, long b, long c, lo
 		"ret");
 }
 
+__attribute__((naked)) void arch_set_thread_pointer(uintptr_t pointer)
+{
+	__asm__("mov %rdi, %rsi\n\t"
+		"mov $0x1002, %edi\n\t" /* ARCH_SET_FS */
+		"mov $158, %eax\n\t"    /* arch_prctl */
+		"syscall\n\t"
+		"ret");
+}
+
 /* The new task finds the function and its argument on its stack. */
 __attribute__((naked)) long arch_clone(unsigned long flags, void *stack_top, void *tls, const struct arch_clone_ids *ids,
 				       int (*function)(void *), void *arg)

@@ -50,7 +50,7 @@ void request_set_here(struct stopped_thread *here)
 
 bool request_possible(void)
 {
-	return g_config.scan && __atomic_load_n(&g_writer.mode, __ATOMIC_ACQUIRE) == WRITER_HELPER &&
+	return __atomic_load_n(&g_writer.mode, __ATOMIC_ACQUIRE) == WRITER_HELPER &&
 	       writer_helper_alive();
 }
 
@@ -127,18 +127,18 @@ static bool ask(struct slot *slot)
 }
 
 bool request_snapshot(enum castaway_snapshot_reason reason, uint32_t index, const char *name,
-		      uint64_t start_ns, uint64_t objects, uint64_t edges)
+		      uint64_t start_ns, bool scan)
 {
 	struct stopped_thread here = {.tid = rawio_tid()};
 	struct rawio_text text;
 	struct slot *slot;
 
-	if (request_possible())
+	if (scan && request_possible())
 		adapter_before_stop();
 	slot = request_possible() ? claim() : NULL;
 	arch_own_state(&here);
 	if (slot == NULL) {
-		if (g_config.scan)
+		if (scan)
 			limits_count(CASTAWAY_LIMIT_NO_SNAPSHOT, 1, "heap: nobody could take it");
 		return false;
 	}
@@ -146,8 +146,7 @@ bool request_snapshot(enum castaway_snapshot_reason reason, uint32_t index, cons
 		.reason = reason,
 		.index = index,
 		.start_ns = start_ns,
-		.objects = objects,
-		.edges = edges,
+		.scan = scan,
 		.requester = t_here != NULL ? *t_here : here,
 	};
 	rawio_text_begin(&text, slot->request.name, sizeof(slot->request.name));

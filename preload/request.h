@@ -16,8 +16,7 @@ struct request {
 	enum castaway_snapshot_reason reason;
 	uint32_t index;
 	uint64_t start_ns;
-	/* What the snapshot holds already: a runtime's objects. */
-	uint64_t objects, edges;
+	bool scan; /* the heap too, not only what adapters describe */
 	struct stopped_thread requester;
 	char name[REQUEST_NAME_MAX];
 };
@@ -31,13 +30,13 @@ struct request {
 #define REQUEST_LEAVE() request_set_here(NULL)
 void request_set_here(struct stopped_thread *here);
 
-/* Whether snapshots of the heap are taken at all. */
+/* Whether there is somebody who takes snapshots. */
 bool request_possible(void);
 
 /* True when the snapshot is being made; the helper then writes its SNAPSHOT and
  * SNAPSHOT_END too.  Bounded wait.  Call with the guard held. */
 bool request_snapshot(enum castaway_snapshot_reason reason, uint32_t index, const char *name,
-		      uint64_t start_ns, uint64_t objects, uint64_t edges);
+		      uint64_t start_ns, bool scan);
 
 /* writer_tick(): some thread of the target looks after what the helper wants. */
 void request_attend(void);

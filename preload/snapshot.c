@@ -16,10 +16,8 @@
 #include "request.h"
 #include "shadow.h"
 
-#define OBJECT_BYTES (1 + 11 * CODEC_VARINT_MAX)
-#define EDGE_BYTES   (1 + 4 * CODEC_VARINT_MAX)
 #define BLOCK_BYTES  (6 * CODEC_VARINT_MAX + 8)
-#define TEXT_MAX     1024u
+#define TEXT_MAX     SNAPSHOT_TEXT_MAX
 
 static uint32_t s_next_index;
 static bool s_exit_taken;
@@ -67,10 +65,10 @@ static void close_section(struct snapshot *snapshot)
 		section_end(&snapshot->section);
 }
 
-static uint8_t *put_address(struct snapshot *snapshot, uint8_t *out, uint64_t address)
+static uint8_t *put_address(uint8_t *out, uint64_t address, uint64_t *last)
 {
-	out = codec_put_svarint(out, (int64_t)(address - snapshot->last_address));
-	snapshot->last_address = address;
+	out = codec_put_svarint(out, (int64_t)(address - *last));
+	*last = address;
 	return out;
 }
 
@@ -85,7 +83,8 @@ static uint8_t *put_text(uint8_t *out, const char *text)
 
 static uint8_t *put_edge(uint8_t *out, const struct snapshot_edge *edge, uint64_t *last_target)
 {
-	unsigned flags = edge->strength | (edge->field != 0 ? CASTAWAY_EDGE_FIELD : 0) |
+	unsigned flags = edge->strength | (edge->scanned ? CASTAWAY_EDGE_SCANNED : 0) |
+			 (edge->field != 0 ? CASTAWAY_EDGE_FIELD : 0) |
 			 (edge->offset >= 0 ? CASTAWAY_EDGE_OFFSET : 0) |
 			 (edge->stack != 0 ? CASTAWAY_EDGE_STACK : 0);
 
@@ -99,15 +98,12 @@ static uint8_t *put_edge(uint8_t *out, const struct snapshot_edge *edge, uint64_
 	return edge->stack != 0 ? codec_put_varint(out, edge->stack) : out;
 }
 
-void snapshot_object(struct snapshot *snapshot, const struct snapshot_object *object,
-		     const struct snapshot_edge *edges, size_t count)
+uint8_t *snapshot_put_object(uint8_t *out, const struct snapshot_object *object,
+			     const struct snapshot_edge *edges, size_t count, uint64_t *last_address)
 {
-	uint8_t *out = entry(snapshot, CASTAWAY_CHUNK_OBJECTS, OBJECT_BYTES + count * EDGE_BYTES);
 	uint64_t last_target = object->address;
 
-	if (out == NULL)
-		return;
-	out = put_address(snapshot, out, object->address);
+	out = put_address(out, object->address, last_address);
 	out = codec_put_varint(out, object->runtime);
 	out = codec_put_varint(out, object->size);
 	out = codec_put_varint(out, object->block_offset);
@@ -120,7 +116,18 @@ void snapshot_object(struct snapshot *snapshot, const struct snapshot_object *ob
 	out = codec_put_varint(out, count);
 	for (size_t i = 0; i < count; i++)
 		out = put_edge(out, &edges[i], &last_target);
-	section_commit(&snapshot->section, out);
+	return out;
+}
+
+void snapshot_object(struct snapshot *snapshot, const struct snapshot_object *object,
+		     const struct snapshot_edge *edges, size_t count)
+{
+	uint8_t *out = entry(snapshot, CASTAWAY_CHUNK_OBJECTS, SNAPSHOT_OBJECT_BYTES(count));
+
+	if (out == NULL)
+		return;
+	section_commit(&snapshot->section,
+		       snapshot_put_object(out, object, edges, count, &snapshot->last_address));
 	snapshot->objects++;
 	snapshot->edges += count;
 }
@@ -136,7 +143,7 @@ static bool put_block(const struct shadow_block *block, void *arg)
 	out = entry(snapshot, CASTAWAY_CHUNK_BLOCKS, BLOCK_BYTES);
 	if (out == NULL)
 		return false;
-	out = put_address(snapshot, out, block->address);
+	out = put_address(out, block->address, &snapshot->last_address);
 	out = codec_put_varint(out, block->size);
 	out = codec_put_varint(out, block->stack);
 	out = codec_put_varint(out, block->birth_pass);
@@ -152,30 +159,34 @@ void snapshot_blocks(struct snapshot *snapshot)
 	shadow_for_each(put_block, snapshot);
 }
 
-void snapshot_runtime(struct snapshot *snapshot, enum castaway_runtime runtime, const char *version,
-		      enum castaway_runtime_status status, const char *note, bool enabled,
-		      const struct snapshot_generation *generations, size_t count, uint64_t frozen)
+uint8_t *snapshot_put_runtime(uint8_t *out, const struct snapshot_runtime *runtime)
+{
+	out = codec_put_varint(out, runtime->runtime);
+	out = put_text(out, runtime->version);
+	out = codec_put_varint(out, runtime->status);
+	out = put_text(out, runtime->note);
+	out = codec_put_varint(out, runtime->enabled);
+	out = codec_put_varint(out, runtime->count);
+	for (size_t i = 0; i < runtime->count; i++) {
+		const struct snapshot_generation *generation = &runtime->generations[i];
+
+		out = codec_put_varint(out, generation->count);
+		out = codec_put_varint(out, generation->threshold);
+		out = codec_put_varint(out, generation->collections);
+		out = codec_put_varint(out, generation->collected);
+		out = codec_put_varint(out, generation->uncollectable);
+	}
+	return codec_put_varint(out, runtime->frozen);
+}
+
+void snapshot_runtime(struct snapshot *snapshot, const struct snapshot_runtime *runtime)
 {
 	uint8_t *out;
 
 	close_section(snapshot);
-	out = entry(snapshot, CASTAWAY_CHUNK_RUNTIME, 2 * TEXT_MAX + (8 + 5 * count) * CODEC_VARINT_MAX);
-	if (out == NULL)
-		return;
-	out = codec_put_varint(out, runtime);
-	out = put_text(out, version);
-	out = codec_put_varint(out, status);
-	out = put_text(out, note);
-	out = codec_put_varint(out, enabled);
-	out = codec_put_varint(out, count);
-	for (size_t i = 0; i < count; i++) {
-		out = codec_put_varint(out, generations[i].count);
-		out = codec_put_varint(out, generations[i].threshold);
-		out = codec_put_varint(out, generations[i].collections);
-		out = codec_put_varint(out, generations[i].collected);
-		out = codec_put_varint(out, generations[i].uncollectable);
-	}
-	section_commit(&snapshot->section, codec_put_varint(out, frozen));
+	out = entry(snapshot, CASTAWAY_CHUNK_RUNTIME, SNAPSHOT_RUNTIME_BYTES);
+	if (out != NULL)
+		section_commit(&snapshot->section, snapshot_put_runtime(out, runtime));
 	close_section(snapshot);
 }
 
@@ -238,20 +249,18 @@ static void put_end(struct snapshot *snapshot)
 	section_end(&snapshot->section);
 }
 
-/* An adapter that has written its objects knows them exactly: a scan of a large
- * Python heap would cost more than the whole recording and add little. */
-static bool scan_at_exit(const struct snapshot *snapshot)
-{
-	return g_config.snapshot_at_exit && (snapshot->objects == 0 || g_config.scan_python);
-}
-
-/* What fork left needs no look at the memory, and has no helper yet. */
+/* What fork left needs no look at the memory, and has no helper yet; nor does a
+ * runtime whose objects are written already, because nobody else could. */
 static bool hand_over(const struct snapshot *snapshot)
 {
-	return snapshot->reason != CASTAWAY_REASON_INHERIT &&
-	       (snapshot->reason != CASTAWAY_REASON_EXIT || scan_at_exit(snapshot)) && !snapshot->failed &&
-	       request_snapshot(snapshot->reason, snapshot->index, snapshot->name, snapshot->start_ns,
-				snapshot->objects, snapshot->edges);
+	return g_config.scan && snapshot->objects == 0 && snapshot->reason != CASTAWAY_REASON_INHERIT &&
+	       (snapshot->reason != CASTAWAY_REASON_EXIT || g_config.snapshot_at_exit) && !snapshot->failed &&
+	       request_snapshot(snapshot->reason, snapshot->index, snapshot->name, snapshot->start_ns, true);
+}
+
+bool snapshot_hand_over(const struct snapshot *snapshot, bool scan)
+{
+	return request_snapshot(snapshot->reason, snapshot->index, snapshot->name, snapshot->start_ns, scan);
 }
 
 void snapshot_end(struct snapshot *snapshot)
@@ -277,7 +286,7 @@ void snapshot_mark_exit(void)
 
 bool snapshot_take(enum castaway_snapshot_reason reason, const char *name)
 {
-	return g_config.scan && request_snapshot(reason, snapshot_next_index(), name, 0, 0, 0);
+	return g_config.scan && request_snapshot(reason, snapshot_next_index(), name, 0, true);
 }
 
 uint32_t snapshot_next_index(void)

@@ -5,6 +5,7 @@
 #ifndef SNAPSHOT_H
 #define SNAPSHOT_H
 
+#include "castaway/codec.h"
 #include "writer.h"
 
 struct snapshot {
@@ -35,6 +36,7 @@ struct snapshot_edge {
 	uint32_t stack; /* 0 = none */
 	int64_t offset; /* -1 = none */
 	uint8_t strength;
+	bool scanned; /* found in memory: nobody says that it is a reference */
 };
 /* Writes one object with all its edges; splits chunks between objects. */
 void snapshot_object(struct snapshot *snapshot, const struct snapshot_object *object,
@@ -46,9 +48,29 @@ void snapshot_blocks(struct snapshot *snapshot);
 struct snapshot_generation {
 	uint64_t count, threshold, collections, collected, uncollectable;
 };
-void snapshot_runtime(struct snapshot *snapshot, enum castaway_runtime runtime, const char *version,
-		      enum castaway_runtime_status status, const char *note, bool enabled,
-		      const struct snapshot_generation *generations, size_t count, uint64_t frozen);
+struct snapshot_runtime {
+	enum castaway_runtime runtime;
+	const char *version, *note; /* each of less than SNAPSHOT_TEXT_MAX bytes */
+	enum castaway_runtime_status status;
+	bool enabled;
+	const struct snapshot_generation *generations;
+	size_t count; /* at most 8 */
+	uint64_t frozen;
+};
+void snapshot_runtime(struct snapshot *snapshot, const struct snapshot_runtime *runtime);
+
+/* The same entries for who has a buffer of its own; both return the end. */
+#define SNAPSHOT_TEXT_MAX           1024u
+#define SNAPSHOT_OBJECT_BYTES(edges) (1 + 11 * CODEC_VARINT_MAX + (edges) * (1 + 4 * CODEC_VARINT_MAX))
+#define SNAPSHOT_RUNTIME_BYTES      (2 * SNAPSHOT_TEXT_MAX + (8 + 5 * 8) * CODEC_VARINT_MAX)
+uint8_t *snapshot_put_object(uint8_t *out, const struct snapshot_object *object,
+			     const struct snapshot_edge *edges, size_t count, uint64_t *last_address);
+uint8_t *snapshot_put_runtime(uint8_t *out, const struct snapshot_runtime *runtime);
+
+/* Instead of writing: the helper's child lets the adapters describe what there
+ * is at this moment, and scans the heap if asked to.  True when it is being
+ * done; the snapshot is then over.  Bounded wait. */
+bool snapshot_hand_over(const struct snapshot *snapshot, bool scan);
 
 /* With the heap's part where that is taken: then the helper writes it, and the
  * header and the end, and all of it may come later. */

@@ -19,6 +19,7 @@ struct payload {
 	enum castaway_chunk_type type;
 	uint32_t snapshot;
 	uint8_t *bytes, *at;
+	size_t capacity;
 	/* What the next entry's numbers are relative to. */
 	uint64_t last_address, last_from, last_to;
 	bool failed;

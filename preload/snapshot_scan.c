@@ -10,6 +10,7 @@
 #include "adapters/adapter.h"
 #include "arena.h"
 #include "castaway/codec.h"
+#include "request.h"
 #include "roots.h"
 #include "scan.h"
 #include "shadow.h"
@@ -173,34 +174,53 @@ static bool put_roots(struct roots *roots, const struct scan_index *index, const
 	return true;
 }
 
-static bool describe(const struct scan_index *index, const struct maps *maps, uint32_t snapshot,
-		     struct snapshot_scan_totals *totals)
+void snapshot_view_limit(struct snapshot_view *view, enum castaway_limit limit, uint64_t count,
+			 const char *detail)
 {
-	struct snapshot_view view = {.index = index, .maps = maps, .snapshot = snapshot};
-	bool whole = adapter_describe(&view);
+	struct snapshot_scan_totals *totals = view->totals;
 
-	totals->objects = view.objects;
-	return whole;
+	if (count > 0 && totals->limits < SNAPSHOT_LIMITS_MAX)
+		totals->limit[totals->limits++] = (struct snapshot_limit){limit, count, detail};
 }
 
-bool snapshot_scan(uint32_t index, const struct stopped_thread *threads, size_t count,
-		   struct snapshot_scan_totals *totals)
+static bool describe(struct snapshot_view *view, const struct request *request)
+{
+	view->snapshot = request->index;
+	view->requester_tls = request->requester.tls;
+	return adapter_describe(view);
+}
+
+static bool scan_heap(const struct request *request, struct snapshot_view *view)
 {
 	struct blocks *blocks = arena_map(sizeof(*blocks));
 	struct edges *edges = arena_map(sizeof(*edges));
 	struct roots *roots = arena_map(sizeof(*roots));
+	struct snapshot_scan_totals *totals = view->totals;
 	struct maps maps;
 
-	memset(totals, 0, sizeof(*totals));
-	if (blocks == NULL || edges == NULL || roots == NULL || !put_blocks(blocks, index))
+	if (blocks == NULL || edges == NULL || roots == NULL || !put_blocks(blocks, request->index))
 		return false;
 	/* After the index took its memory: all of it is known to be castaway's. */
-	if (!maps_read(&maps) || !describe(&blocks->index, &maps, index, totals) ||
-	    !put_edges(edges, &blocks->index, &maps, index, &totals->unscanned_bytes) ||
-	    !put_roots(roots, &blocks->index, &maps, threads, count, index, &totals->unscanned_bytes))
+	if (!maps_read(&maps))
+		return false;
+	view->index = &blocks->index;
+	view->maps = &maps;
+	if (!describe(view, request) ||
+	    !put_edges(edges, &blocks->index, &maps, request->index, &totals->unscanned_bytes) ||
+	    !put_roots(roots, &blocks->index, &maps, view->threads, view->thread_count, request->index,
+		       &totals->unscanned_bytes))
 		return false;
 	totals->blocks = blocks->index.count;
 	totals->edges = edges->total;
 	totals->roots = roots->total;
 	return true;
+}
+
+bool snapshot_scan(const struct request *request, const struct stopped_thread *threads, size_t count,
+		   struct snapshot_scan_totals *totals)
+{
+	struct snapshot_view view = {.threads = threads, .thread_count = count, .totals = totals};
+
+	memset(totals, 0, sizeof(*totals));
+	return request->scan ? scan_heap(request, &view) : describe(&view, request);
 }

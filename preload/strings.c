@@ -3,6 +3,9 @@
  * Content-interned strings.  Runs in any thread of the target, guard held; the
  * helper reads.  Lock-free: a hash of records that are set once, and a list in
  * order of ids that only grows, so that every id below the count is readable.
+ *
+ * A snapshot's child works on a copy: its new names get ids that the target
+ * never gives (STRINGS_CHILD and more), and it writes them down itself.
  */
 #include "strings.h"
 
@@ -23,7 +26,7 @@
 #define LARGE  (1u << 18)
 #define SLOTS  (SMALL + MEDIUM + LARGE)
 #define PLACES 8u          /* in a smaller table */
-#define IDS    (LARGE / 2) /* so that probing ends */
+#define IDS    STRINGS_CHILD /* half of the largest table, so that probing ends */
 #define SPINS  1000u
 
 struct record {
@@ -35,6 +38,14 @@ struct record {
 
 static struct record **s_slots; /* SLOTS, then IDS in order of ids */
 static uint32_t s_count;        /* ids given out are 1..s_count */
+
+_Static_assert(IDS == LARGE / 2, "ids fill half of the table");
+
+/* In a snapshot's child: its own ids are first .. first + count - 1. */
+static struct {
+	struct record **records;
+	uint32_t first, count;
+} s_child;
 
 static struct record **slots(void)
 {
@@ -92,6 +103,16 @@ static uint32_t append(struct record **list, struct record *record)
 	}
 }
 
+/* One thread, and nobody else sees this memory. */
+static uint32_t append_in_child(struct record *record)
+{
+	if (s_child.count == IDS / 2)
+		return 0;
+	record->id = s_child.first + s_child.count;
+	s_child.records[s_child.count++] = record;
+	return record->id;
+}
+
 /* The id of a record that another thread has just put into its slot.  That
  * thread may be gone (fork): then 0, and the caller makes a second one. */
 static uint32_t wait_for_id(const struct record *record)
@@ -127,7 +148,7 @@ uint32_t strings_intern(const char *text, size_t length)
 	if (length > STRING_MAX)
 		length = STRING_MAX;
 	hash = hash_text(text, length);
-	if (table == NULL || __atomic_load_n(&s_count, __ATOMIC_RELAXED) + 1 >= IDS)
+	if (table == NULL || __atomic_load_n(&s_count, __ATOMIC_RELAXED) + s_child.count + 1 >= IDS)
 		return 0;
 	for (uint32_t probe = 0;; probe++) {
 		struct record **slot = &table[place(hash, probe)];
@@ -140,7 +161,8 @@ uint32_t strings_intern(const char *text, size_t length)
 				return 0;
 			if (__atomic_compare_exchange_n(slot, &there, record, false, __ATOMIC_ACQ_REL,
 							__ATOMIC_ACQUIRE))
-				return append(table + SLOTS, record);
+				return s_child.first != 0 ? append_in_child(record)
+							  : append(table + SLOTS, record);
 		}
 		if (there->hash == hash && there->length == length &&
 		    memcmp(there->text, text, length) == 0) {
@@ -169,4 +191,28 @@ uint32_t strings_length(uint32_t string)
 	if (string == 0 || string > strings_count())
 		return 0;
 	return __atomic_load_n(&s_slots[SLOTS + string], __ATOMIC_ACQUIRE)->length;
+}
+
+bool strings_child_begin(uint32_t first)
+{
+	s_child.records = arena_map(IDS / 2 * sizeof(*s_child.records));
+	s_child.first = s_child.records != NULL ? first : 0;
+	s_child.count = 0;
+	return s_child.first != 0;
+}
+
+uint32_t strings_child_first(void)
+{
+	return s_child.first;
+}
+
+uint32_t strings_child_count(void)
+{
+	return s_child.count;
+}
+
+const char *strings_child_text(uint32_t index, uint32_t *length)
+{
+	*length = s_child.records[index]->length;
+	return s_child.records[index]->text;
 }

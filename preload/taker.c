@@ -30,6 +30,7 @@
 #include "request.h"
 #include "snapshot.h"
 #include "snapshot_scan.h"
+#include "strings.h"
 #include "writer_internal.h"
 
 #define FIRST_POLL_NS 200000u
@@ -55,6 +56,7 @@ static struct {
 	bool wanted;
 	bool stragglers; /* threads that are still to be let go */
 	uint64_t mapped_here;
+	uint32_t names; /* that children gave so far */
 	char wanted_name[REQUEST_NAME_MAX];
 } s_taker;
 
@@ -80,8 +82,10 @@ static void child_main(const struct stop *stop)
 
 	child_settle();
 	writer_file_divert(s_taker.fd);
-	ok = snapshot_scan(s_taker.request.index, stop->threads, stop->count, &s_taker.totals) &&
-	     rawio_write(s_taker.fd, &s_taker.totals, sizeof(s_taker.totals)) == 0;
+	ok = strings_child_begin(STRINGS_CHILD + s_taker.names) &&
+	     snapshot_scan(&s_taker.request, stop->threads, stop->count, &s_taker.totals);
+	s_taker.totals.names = strings_child_count();
+	ok = ok && rawio_write(s_taker.fd, &s_taker.totals, sizeof(s_taker.totals)) == 0;
 	(void)RAW_CALL(SYS_exit_group, ok ? 0 : 1);
 	__builtin_unreachable();
 }
@@ -131,8 +135,8 @@ static void write_end(void)
 	const struct snapshot_totals totals = {
 		.index = s_taker.request.index,
 		.blocks = s_taker.totals.blocks,
-		.objects = s_taker.request.objects + s_taker.totals.objects,
-		.edges = s_taker.request.edges,
+		.objects = s_taker.totals.objects,
+		.edges = s_taker.totals.exact_edges,
 		.scan_edges = s_taker.totals.edges,
 		.roots = s_taker.totals.roots,
 		.unscanned_bytes = s_taker.totals.unscanned_bytes,
@@ -143,15 +147,22 @@ static void write_end(void)
 				(size_t)(snapshot_put_end(payload, &totals) - payload));
 }
 
-/* Without the heap's part it is still a moment, and a runtime's objects. */
+static void count_limits(void)
+{
+	for (uint32_t i = 0; i < s_taker.totals.limits && i < SNAPSHOT_LIMITS_MAX; i++)
+		limits_count(s_taker.totals.limit[i].limit, s_taker.totals.limit[i].count,
+			     s_taker.totals.limit[i].detail);
+}
+
+/* Without the heap's part it is still a moment. */
 static void finish_snapshot(bool scanned, const char *failure)
 {
 	if (!scanned) {
 		memset(&s_taker.totals, 0, sizeof(s_taker.totals));
 		limits_count(CASTAWAY_LIMIT_NO_SNAPSHOT, 1, failure);
-		s_taker.method =
-			s_taker.request.objects > 0 ? CASTAWAY_METHOD_INPLACE : CASTAWAY_METHOD_EVENTS;
+		s_taker.method = CASTAWAY_METHOD_EVENTS;
 	}
+	count_limits();
 	write_header();
 	write_end();
 	if (s_taker.from_outside)
@@ -167,7 +178,10 @@ static bool take_in(void)
 		return false;
 	/* The stacks that the child refers to. */
 	writer_tables_new();
-	return writer_file_adopt(s_taker.fd, (uint64_t)end);
+	if (!writer_file_adopt(s_taker.fd, (uint64_t)end))
+		return false;
+	s_taker.names += s_taker.totals.names;
+	return true;
 }
 
 static void look_at_size(void)
@@ -221,12 +235,21 @@ static void scan_here(const struct stop *stop)
 
 	writer_tables_new();
 	memset(&s_taker.totals, 0, sizeof(s_taker.totals));
-	if (stop->method != CASTAWAY_METHOD_INPLACE && s_taker.mapped_here < MAPPED_HERE_MAX &&
-	    snapshot_scan(s_taker.request.index, stop->threads, stop->count, &s_taker.totals))
+	if ((stop->method != CASTAWAY_METHOD_INPLACE || !s_taker.request.scan) && s_taker.mapped_here < MAPPED_HERE_MAX &&
+	    snapshot_scan(&s_taker.request, stop->threads, stop->count, &s_taker.totals))
 		s_taker.method = CASTAWAY_METHOD_INPLACE;
 	else
 		s_taker.method = CASTAWAY_METHOD_EVENTS;
 	s_taker.mapped_here += arena_mapped() - mapped;
+}
+
+/* What adapters describe stands still by itself. */
+static bool begin_stop(struct stop *stop, const struct request *from)
+{
+	if (s_taker.request.scan)
+		return stop_begin(stop, g_writer.target, from != NULL ? &s_taker.request.requester : NULL);
+	stop->method = CASTAWAY_METHOD_INPLACE;
+	return true;
 }
 
 static void take(const struct request *from)
@@ -236,14 +259,15 @@ static void take(const struct request *from)
 	bool listed;
 
 	/* Most of what the threads have recorded, lest it all wait for the child. */
-	writer_pump_pass(true);
+	if (s_taker.request.scan)
+		writer_pump_pass(true);
 	start = rawio_clock(CLOCK_MONOTONIC);
-	listed = stop_begin(&stop, g_writer.target, from != NULL ? &s_taker.request.requester : NULL);
+	listed = begin_stop(&stop, from);
 	s_taker.ticks = emit_ticks();
 	s_taker.method = stop.method;
 	if (listed && !fork_child(&stop))
 		scan_here(&stop);
-	if (listed)
+	if (listed && s_taker.request.scan)
 		stop_end(&stop);
 	set_pause(start);
 	if (from != NULL)
@@ -258,6 +282,7 @@ static void take(const struct request *from)
 static bool choose_own(uint64_t now)
 {
 	memset(&s_taker.request, 0, sizeof(s_taker.request));
+	s_taker.request.scan = true;
 	s_taker.from_outside = s_taker.wanted;
 	if (s_taker.wanted) {
 		s_taker.request.reason = CASTAWAY_REASON_REQUEST;

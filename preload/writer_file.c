@@ -289,6 +289,21 @@ static bool read_at(int fd, void *ret, size_t size, uint64_t offset)
 	return RAW_CALL(SYS_pread64, fd, ret, size, offset) == (long)size;
 }
 
+/* The payload of a chunk is at `at`. */
+static bool adopt_chunk(int fd, struct castaway_chunk_header *header, uint64_t at)
+{
+	const size_t size = HEADER_SIZE + (size_t)header->stored_size;
+	const bool large = size > s_file.packed_size;
+	uint8_t *packed = large ? arena_map(size) : s_file.packed;
+	bool ok = packed != NULL && s_file.failures == 0;
+
+	header->sequence = s_file.sequence;
+	ok = ok && read_at(fd, packed + HEADER_SIZE, header->stored_size, at) && write_packed(packed, header);
+	if (large && packed != NULL)
+		arena_unmap(packed, size);
+	return ok;
+}
+
 bool writer_file_adopt(int fd, uint64_t end)
 {
 	struct castaway_chunk_header header;
@@ -298,12 +313,9 @@ bool writer_file_adopt(int fd, uint64_t end)
 	while (ok && at < end) {
 		ok = read_at(fd, &header, HEADER_SIZE, at) && header.magic == CASTAWAY_CHUNK_MAGIC;
 		at += HEADER_SIZE;
-		if (!ok || header.stored_size > s_file.packed_size - HEADER_SIZE)
+		if (!ok || header.stored_size > end - at)
 			return false;
-		header.sequence = s_file.sequence;
-		ok = s_file.failures == 0 &&
-		     read_at(fd, s_file.packed + HEADER_SIZE, header.stored_size, at) &&
-		     write_packed(s_file.packed, &header);
+		ok = adopt_chunk(fd, &header, at);
 		at += header.stored_size;
 	}
 	return ok;

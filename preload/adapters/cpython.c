@@ -364,6 +364,22 @@ static void cpython_on_dlclose(void)
 	__atomic_store_n(&g_stack_claim.size, 0, __ATOMIC_RELEASE);
 }
 
+/* ---- snapshots ----------------------------------------------------------------- */
+
+static struct py_gc *s_describe; /* while whoever has the lock waits for the child */
+
+void cpython_describe_next(struct py_gc *gc)
+{
+	__atomic_store_n(&s_describe, gc, __ATOMIC_RELEASE);
+}
+
+static bool cpython_describe(struct snapshot_view *view)
+{
+	struct py_gc *gc = __atomic_load_n(&s_describe, __ATOMIC_ACQUIRE);
+
+	return gc == NULL || cpython_snapshot_describe(view, gc);
+}
+
 const struct adapter adapter_cpython = {
 	.name = "cpython",
 	.start = cpython_start,
@@ -373,4 +389,5 @@ const struct adapter adapter_cpython = {
 	.on_sigaction = cpython_on_sigaction,
 	.on_dlopen = cpython_on_dlopen,
 	.on_dlclose = cpython_on_dlclose,
+	.describe = cpython_describe,
 };

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "../snapshot.h"
+#include "../snapshot_scan.h"
 #include "../stack.h"
 #include "../thread.h"
 
@@ -304,5 +305,11 @@ void cpython_label_end(void);
 
 /* cpython_snapshot.c: the exit snapshot; the lock is held. */
 void cpython_snapshot_take(void);
+/* The collector's lists; NULL, and counted as a limit, when they cannot be read now. */
+struct py_gc *cpython_snapshot_gc(void);
+bool cpython_snapshot_describe(struct snapshot_view *view, struct py_gc *gc);
+
+/* cpython.c: what the next snapshot's child finds here it describes; NULL: nothing. */
+void cpython_describe_next(struct py_gc *gc);
 
 #endif

@@ -3,8 +3,10 @@
  * The objects that CPython's collector tracks, each with exactly the
  * references that the collector itself would see: tp_traverse is called with a
  * callback that writes down the target, so two references are two edges.  Runs
- * in the thread that ends the process, guard and interpreter lock held; calls
- * nothing that could allocate, count a reference for good, or run Python code.
+ * in the snapshot's child, on a copy that was made while the requester had the
+ * interpreter's lock; where there is no helper that makes children, in the
+ * requester.  Calls nothing that could allocate, count a reference for good, or
+ * run Python code.
  *
  * An object's size is that of its block without what precedes the object (the
  * collector's header, the dict pointer).  What containers keep in buffers of
@@ -14,14 +16,21 @@
 
 #include <string.h>
 
+#include "../arch.h"
 #include "../arena.h"
+#include "../config.h"
 #include "../emit.h"
 #include "../shadow.h"
+#include "../snapshot_payload.h"
+#include "adapter.h"
 
 #define PERMANENT_GENERATION 3u
 #define EDGES_FIRST          (1u << 16)
 
+/* Where the records go: chunks of a child, or sections of the target. */
 struct walk {
+	struct snapshot_view *view; /* NULL in the target */
+	struct payload payload;
 	struct snapshot snapshot;
 	struct snapshot_edge *edges;
 	size_t edge_count, edge_capacity;
@@ -79,6 +88,34 @@ static void fill_from_block(struct snapshot_object *record, const struct py_obje
 	record->birth_pass = block.birth_pass;
 }
 
+static void put_object(struct walk *walk, const struct snapshot_object *record)
+{
+	struct payload *payload = &walk->payload;
+
+	if (walk->view == NULL) {
+		snapshot_object(&walk->snapshot, record, walk->edges, walk->edge_count);
+	} else if (payload_room(payload, SNAPSHOT_OBJECT_BYTES(walk->edge_count))) {
+		payload->at = snapshot_put_object(payload->at, record, walk->edges, walk->edge_count,
+						  &payload->last_address);
+		walk->view->totals->objects++;
+		walk->view->totals->exact_edges += walk->edge_count;
+	}
+}
+
+static bool has_failed(const struct walk *walk)
+{
+	return walk->failure != NULL ||
+	       (walk->view != NULL ? walk->payload.failed : walk->snapshot.failed);
+}
+
+static void note_limit(struct walk *walk, enum castaway_limit limit, uint64_t count, const char *detail)
+{
+	if (walk->view != NULL)
+		snapshot_view_limit(walk->view, limit, count, detail);
+	else if (count > 0)
+		limits_count(limit, count, detail);
+}
+
 static bool is_immortal(int64_t refcount)
 {
 	return g_py_layout->minor >= 12 && (int32_t)refcount < 0;
@@ -115,7 +152,7 @@ static void write_object(struct walk *walk, struct py_object *object, unsigned g
 		record.flags |= CASTAWAY_OBJECT_RECYCLED;
 		walk->recycled++;
 	}
-	snapshot_object(&walk->snapshot, &record, walk->edges, walk->edge_count);
+	put_object(walk, &record);
 }
 
 /* Every link is checked both ways, so a list that is not one stops the walk. */
@@ -123,7 +160,7 @@ static void walk_generation(struct walk *walk, struct py_gc_head *head, unsigned
 {
 	struct py_gc_head *previous = head, *at = py_gc_untag(head->next);
 
-	while (at != head && walk->failure == NULL && !walk->snapshot.failed) {
+	while (at != head && !has_failed(walk)) {
 		if (py_gc_untag(at->prev) != previous) {
 			walk->failure = "cpython: a generation's list is broken";
 			return;
@@ -133,6 +170,22 @@ static void walk_generation(struct walk *walk, struct py_gc_head *head, unsigned
 		previous = at;
 		at = py_gc_untag(at->next);
 	}
+}
+
+static void put_runtime(struct walk *walk, const struct snapshot_runtime *runtime)
+{
+	struct payload payload;
+
+	if (walk->view == NULL) {
+		snapshot_runtime(&walk->snapshot, runtime);
+		return;
+	}
+	if (payload_begin(&payload, walk->view->snapshot, CASTAWAY_CHUNK_RUNTIME)) {
+		payload.at = snapshot_put_runtime(payload.at, runtime);
+		if (payload_end(&payload))
+			return;
+	}
+	walk->failure = "cpython: no memory for a snapshot";
 }
 
 static void write_runtime(struct walk *walk, const struct py_gc *gc)
@@ -155,59 +208,115 @@ static void write_runtime(struct walk *walk, const struct py_gc *gc)
 			.uncollectable = (uint64_t)gc->stats[i].uncollectable,
 		};
 	}
-	snapshot_runtime(&walk->snapshot, CASTAWAY_RUNTIME_CPYTHON, number, CASTAWAY_STATUS_EXACT, "",
-			 g_py.PyGC_IsEnabled == NULL || g_py.PyGC_IsEnabled() != 0, generations, 3,
-			 walk->frozen);
+	put_runtime(walk, &(struct snapshot_runtime){
+				  .runtime = CASTAWAY_RUNTIME_CPYTHON,
+				  .version = number,
+				  .note = "",
+				  .status = CASTAWAY_STATUS_EXACT,
+				  .enabled = g_py.PyGC_IsEnabled == NULL || g_py.PyGC_IsEnabled() != 0,
+				  .generations = generations,
+				  .count = 3,
+				  .frozen = walk->frozen,
+			  });
 }
 
-static void count_subinterpreters(void)
+static void count_subinterpreters(struct walk *walk)
 {
 	void *main_interpreter = g_py.PyInterpreterState_Main();
 	uint64_t count = 0;
 
 	for (void *at = g_py.PyInterpreterState_Head(); at != NULL; at = g_py.PyInterpreterState_Next(at))
 		count += at != main_interpreter;
-	if (count > 0)
-		limits_count(CASTAWAY_LIMIT_SUBINTERPRETER, count, NULL);
+	note_limit(walk, CASTAWAY_LIMIT_SUBINTERPRETER, count, NULL);
 }
 
-static void write_snapshot(struct walk *walk, struct py_gc *gc)
+static void walk_all(struct walk *walk, struct py_gc *gc)
 {
-	snapshot_begin(&walk->snapshot, CASTAWAY_REASON_EXIT, CASTAWAY_METHOD_INPLACE, "");
 	for (unsigned i = 0; i < 3; i++)
 		walk_generation(walk, &gc->generations[i].head, i);
 	walk_generation(walk, &gc->permanent.head, PERMANENT_GENERATION);
 	write_runtime(walk, gc);
+	note_limit(walk, CASTAWAY_LIMIT_RECYCLED_SITES, walk->recycled, NULL);
+	count_subinterpreters(walk);
+}
+
+/* What a walk needs to know of names and types; false without memory. */
+static bool begin(struct walk *walk)
+{
+	return cpython_type_begin() && cpython_label_begin() && more_edges(walk);
+}
+
+static void end(struct walk *walk)
+{
+	cpython_label_end();
+	cpython_type_end();
+	if (walk->edges != NULL)
+		arena_unmap(walk->edges, walk->edge_capacity * sizeof(*walk->edges));
+}
+
+/* ---- in the child ------------------------------------------------------------- */
+
+/* tp_traverse may look at thread-local storage: the requester's. */
+static bool walk_as(uintptr_t thread_pointer, struct walk *walk, struct py_gc *gc)
+{
+	const uintptr_t own = arch_thread_pointer();
+
+	if (thread_pointer != 0)
+		arch_set_thread_pointer(thread_pointer);
+	walk_all(walk, gc);
+	arch_set_thread_pointer(own);
+	return !has_failed(walk);
+}
+
+bool cpython_snapshot_describe(struct snapshot_view *view, struct py_gc *gc)
+{
+	struct walk walk = {.view = view};
+	bool whole;
+
+	if (!payload_begin(&walk.payload, view->snapshot, CASTAWAY_CHUNK_OBJECTS))
+		return false;
+	whole = begin(&walk) && walk_as(view->requester_tls, &walk, gc);
+	return payload_end(&walk.payload) && whole;
+}
+
+/* ---- in the requester ------------------------------------------------------------ */
+
+static void write_here(struct walk *walk, struct py_gc *gc)
+{
+	if (!begin(walk))
+		walk->failure = "cpython: no memory for a snapshot";
+	else
+		walk_all(walk, gc);
 	/* Without its end a snapshot is incomplete, and not used. */
 	if (walk->failure == NULL)
 		snapshot_end(&walk->snapshot);
 	else
 		limits_count(CASTAWAY_LIMIT_NO_SNAPSHOT, 1, walk->failure);
-	if (walk->recycled > 0)
-		limits_count(CASTAWAY_LIMIT_RECYCLED_SITES, walk->recycled, NULL);
-	count_subinterpreters();
+	end(walk);
+}
+
+struct py_gc *cpython_snapshot_gc(void)
+{
+	struct py_gc *gc = cpython_gc_find();
+
+	/* Objects under examination are on lists that only the collector knows. */
+	if (gc == NULL)
+		limits_count(CASTAWAY_LIMIT_ADAPTER_OFF, 1, "cpython: the collector's lists were not found");
+	else if (gc->collecting != 0)
+		limits_count(CASTAWAY_LIMIT_NO_SNAPSHOT, 1, "cpython: the moment came during a collection");
+	return gc == NULL || gc->collecting != 0 ? NULL : gc;
 }
 
 void cpython_snapshot_take(void)
 {
 	struct walk walk = {.failure = NULL};
-	struct py_gc *gc = cpython_gc_find();
+	struct py_gc *gc = cpython_snapshot_gc();
 
-	if (gc == NULL) {
-		limits_count(CASTAWAY_LIMIT_ADAPTER_OFF, 1, "cpython: the collector's lists were not found");
+	if (gc == NULL)
 		return;
-	}
-	/* Objects under examination are on lists that only the collector knows. */
-	if (gc->collecting != 0) {
-		limits_count(CASTAWAY_LIMIT_NO_SNAPSHOT, 1, "cpython: the end came during a collection");
-		return;
-	}
-	if (cpython_type_begin() && cpython_label_begin() && more_edges(&walk))
-		write_snapshot(&walk, gc);
-	else
-		limits_count(CASTAWAY_LIMIT_NO_SNAPSHOT, 1, "cpython: no memory for a snapshot");
-	cpython_label_end();
-	cpython_type_end();
-	if (walk.edges != NULL)
-		arena_unmap(walk.edges, walk.edge_capacity * sizeof(*walk.edges));
+	snapshot_begin(&walk.snapshot, CASTAWAY_REASON_EXIT, CASTAWAY_METHOD_INPLACE, "");
+	cpython_describe_next(gc);
+	if (!snapshot_hand_over(&walk.snapshot, g_config.scan && g_config.scan_python))
+		write_here(&walk, gc);
+	cpython_describe_next(NULL);
 }

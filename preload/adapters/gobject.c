@@ -98,14 +98,14 @@ static bool gobject_describe(struct snapshot_view *view)
 	struct gobject_heap heap = {.types = gobject_types_get(), .index = view->index, .maps = view->maps};
 	bool found;
 
-	if (heap.types == NULL)
+	if (heap.types == NULL || heap.index == NULL)
 		return true;
 	if (!put_runtime(heap.types, view->snapshot) ||
 	    !payload_begin(&heap.objects, view->snapshot, CASTAWAY_CHUNK_OBJECTS) ||
 	    !payload_begin(&heap.rules, view->snapshot, CASTAWAY_CHUNK_EDGE_RULES))
 		return false;
 	found = gobject_find(&heap) && gobject_rules(&heap);
-	view->objects += heap.count;
+	view->totals->objects += heap.count;
 	return payload_end(&heap.objects) && payload_end(&heap.rules) && found;
 }
 
