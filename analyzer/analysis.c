@@ -11,6 +11,7 @@
 #include "dominator.h"
 #include "explain.h"
 #include "findings.h"
+#include "hidden.h"
 #include "lost.h"
 #include "moment.h"
 #include "provenance.h"
@@ -21,6 +22,7 @@
 #define STRANDED_POOL 0
 #define LATENT_POOL   1
 #define LOST_POOL     2
+#define HIDDEN_POOL   3
 
 struct pass {
 	struct analysis *analysis;
@@ -179,6 +181,21 @@ static enum error_code judge_dead(struct pass *pass)
 	return code;
 }
 
+/* What the counts explain only with what memory shows of extension types.  A
+ * scan of all memory has judged that already. */
+static enum error_code judge_hidden(struct pass *pass)
+{
+	struct analysis *a = pass->analysis;
+	struct verdict_result result;
+	enum error_code code =
+		hidden_find(a->graph, &pass->trial, pass->options->generation, &result, pass->error);
+
+	if (!code && !a->graph->scanned)
+		code = findings_take(a, pass->options, &result, HIDDEN_POOL, pass->error);
+	verdict_done(&result);
+	return code;
+}
+
 static enum error_code judge_living(struct pass *pass)
 {
 	struct analysis *a = pass->analysis;
@@ -235,6 +252,8 @@ static enum error_code run(struct pass *pass)
 		code = run_trial(pass);
 	if (!code)
 		code = judge_dead(pass);
+	if (!code)
+		code = judge_hidden(pass);
 	if (!code && pass->options->latent)
 		code = judge_living(pass);
 	if (!code)
@@ -281,6 +300,7 @@ void analysis_free(struct analysis *analysis)
 	free(analysis->pools[STRANDED_POOL]);
 	free(analysis->pools[LATENT_POOL]);
 	free(analysis->pools[LOST_POOL]);
+	free(analysis->pools[HIDDEN_POOL]);
 	symbols_free(analysis->symbols);
 	graph_free(analysis->graph);
 	replay_free(analysis->replay);

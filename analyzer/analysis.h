@@ -57,7 +57,8 @@ struct structure {
 	uint64_t fingerprint;
 	uint32_t survived; /* the least of its members; GRAPH_NONE = not known */
 	enum verdict verdict;
-	bool scanned; /* judged by scanned pointers, not by counts */
+	bool scanned;  /* judged by scanned pointers, not by counts */
+	bool inferred; /* judged by counts, with scanned pointers taken for owners */
 };
 
 struct evidence {
@@ -162,7 +163,7 @@ struct analysis {
 	size_t acquired_count;
 	uint64_t *retained; /* per node: bytes that it alone keeps, of what is dead; NULL unless asked for */
 	uint32_t inexact;   /* objects with more references than counts; also in the trace's limits */
-	uint32_t *pools[3]; /* back the arrays of the structures: stranded, latent, lost */
+	uint32_t *pools[4]; /* back the arrays of the structures: stranded, latent, lost, hidden */
 };
 
 /* Borrows `trace`, which must outlive the analysis. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "advice.h"
+#include "hidden.h"
 #include "stranding.h"
 
 static const struct structure *representative(const struct analysis *analysis, const struct finding *finding)
@@ -29,8 +30,10 @@ static uint32_t *map_members(struct analysis *analysis)
 	for (size_t f = 0; f < analysis->finding_count; f++) {
 		const struct structure *s = representative(analysis, &analysis->findings[f]);
 
-		analysis->findings[f].evidence =
-			(struct evidence){.reachable_via = "none", .edges = s->scanned ? "scanned" : "exact"};
+		analysis->findings[f].evidence = (struct evidence){.reachable_via = "none",
+								   .edges = s->scanned    ? "scanned"
+									    : s->inferred ? "mixed"
+											  : "exact"};
 		for (uint32_t m = 0; m < s->member_count; m++) {
 			map[s->members[m]] = (uint32_t)f;
 			analysis->findings[f].evidence.refcounts += graph->node[s->members[m]].refcount;
@@ -39,14 +42,19 @@ static uint32_t *map_members(struct analysis *analysis)
 	return map;
 }
 
-static void weigh_holder(struct evidence *evidence, const struct graph_edge *edge, bool inside,
-			 bool from_live)
+static uint32_t owning_of(const struct structure *structure)
+{
+	return structure->inferred ? GRAPH_OWNING | GRAPH_INFERRED : GRAPH_OWNING;
+}
+
+static void weigh_holder(struct evidence *evidence, const struct graph_edge *edge, uint32_t owning,
+			 bool inside, bool from_live)
 {
 	enum castaway_strength strength = graph_strength(edge);
 
-	if (graph_owns(edge) && inside)
+	if (graph_is(edge, owning) && inside)
 		evidence->explained_inside++;
-	else if (graph_owns(edge))
+	else if (graph_is(edge, owning))
 		evidence->explained_outside++;
 	else if (from_live && strength == CASTAWAY_WEAK)
 		evidence->reachable_via = "weak";
@@ -92,7 +100,8 @@ enum error_code explain_evidence(struct analysis *analysis, const struct trial *
 			if (representative(analysis, f)->scanned)
 				weigh_pointer(&f->evidence, graph, edge, map[i] == finding);
 			else
-				weigh_holder(&f->evidence, edge, map[i] == finding, live);
+				weigh_holder(&f->evidence, edge, owning_of(representative(analysis, f)),
+					     map[i] == finding, live);
 		}
 	}
 	free(map);
@@ -120,7 +129,11 @@ enum error_code explain_advice(struct analysis *analysis, struct error *error)
 	for (size_t f = 0; f < analysis->finding_count && !code; f++) {
 		const struct structure *s = representative(analysis, &analysis->findings[f]);
 
-		code = advice_for(advice, s->members, s->member_count, &analysis->findings[f].advice, error);
+		if (s->inferred)
+			hidden_advice(analysis->graph, s, &analysis->findings[f].advice);
+		else
+			code = advice_for(advice, s->members, s->member_count, &analysis->findings[f].advice,
+					  error);
 	}
 	advice_free(advice);
 	return code;

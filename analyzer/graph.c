@@ -24,7 +24,7 @@ struct loader {
 
 static uint16_t small_thread(uint32_t thread)
 {
-	return thread > UINT16_MAX ? 0 : (uint16_t)thread;
+	return thread > GRAPH_THREAD_MAX ? 0 : (uint16_t)thread;
 }
 
 /* ---- annotated objects ------------------------------------------------------ */
@@ -47,7 +47,7 @@ static enum error_code add_native_node(struct loader *loader, const struct repla
 		.type = object->type,
 		.stack = object->stack,
 		.birth_pass = object->birth_pass,
-		.thread = small_thread(object->thread),
+		.thread = small_thread(object->thread) & GRAPH_THREAD_MAX,
 		.runtime = CASTAWAY_RUNTIME_NATIVE,
 		.flags = (uint8_t)(native_generation(generations, object) | GRAPH_NODE_BIRTH_KNOWN |
 				   GRAPH_NODE_COUNTED),
@@ -104,7 +104,7 @@ static void fill_birth(const struct loader *loader, const struct snapshot_object
 	if (block) {
 		node->stack = block->stack;
 		node->birth_pass = block->birth_pass;
-		node->thread = small_thread(block->thread);
+		node->thread = small_thread(block->thread) & GRAPH_THREAD_MAX;
 		node->flags |= GRAPH_NODE_BIRTH_KNOWN;
 	}
 	if (!node->stack)
@@ -131,6 +131,8 @@ static bool add_snapshot_node(void *arg, const struct snapshot_object_record *re
 
 	if (record->flags & CASTAWAY_OBJECT_RECYCLED)
 		node.flags |= GRAPH_NODE_RECYCLED;
+	node.untracked =
+		record->runtime == CASTAWAY_RUNTIME_CPYTHON && !(record->flags & CASTAWAY_OBJECT_TRACKED);
 	fill_birth(loader, record, &node);
 	loader->code = graph_builder_node(loader->builder, &node, record->edge_count, loader->error);
 	return loader->code == ERROR_NONE;
@@ -175,6 +177,41 @@ static enum error_code read_objects(struct loader *loader, struct trace *trace,
 	if (code && loader->error)
 		*loader->error = error;
 	return code;
+}
+
+/* ---- types -------------------------------------------------------------------- */
+
+static bool add_trait(void *arg, const struct snapshot_type_record *record)
+{
+	struct graph *graph = arg;
+	struct graph_trait *grown;
+
+	if (!(graph->trait_count & (graph->trait_count + 1))) {
+		grown = realloc(graph->trait, 2 * (graph->trait_count + 1) * sizeof(*grown));
+		if (!grown)
+			return false;
+		graph->trait = grown;
+	}
+	graph->trait[graph->trait_count++] =
+		(struct graph_trait){.type = record->type, .traits = record->traits, .base = record->base};
+	return true;
+}
+
+static int compare_traits(const void *a, const void *b)
+{
+	const struct graph_trait *left = a, *right = b;
+
+	return (left->type > right->type) - (left->type < right->type);
+}
+
+static enum error_code read_traits(struct trace *trace, const struct trace_snapshot *snapshot,
+				   struct graph *graph, struct error *error)
+{
+	enum error_code code = snapshot_read_types(trace, snapshot, add_trait, graph, error);
+
+	if (graph->trait_count)
+		qsort(graph->trait, graph->trait_count, sizeof(*graph->trait), compare_traits);
+	return code == ERROR_CANCELLED ? error_set(error, ERROR_MEMORY, "out of memory for the types") : code;
 }
 
 /* ---- the whole ------------------------------------------------------------------ */
@@ -225,6 +262,7 @@ enum error_code graph_build(struct trace *trace, struct replay *replay, const st
 	struct error failed = {0};
 	enum error_code code;
 
+	*ret = NULL;
 	loader.objects = replay_objects(replay, &loader.object_count, &failed);
 	if (failed.code)
 		return error_set(error, failed.code, "%s", failed.what);
@@ -234,6 +272,12 @@ enum error_code graph_build(struct trace *trace, struct replay *replay, const st
 	if (!code)
 		code = graph_builder_finish(loader.builder, ret, error);
 	graph_builder_free(loader.builder);
+	if (!code && snapshot)
+		code = read_traits(trace, snapshot, *ret, error);
+	if (code && *ret) {
+		graph_free(*ret);
+		*ret = NULL;
+	}
 	return code;
 }
 
@@ -245,7 +289,17 @@ void graph_free(struct graph *graph)
 	free(graph->first);
 	free(graph->edge);
 	free(graph->root);
+	free(graph->trait);
 	free(graph);
+}
+
+const struct graph_trait *graph_trait(const struct graph *graph, uint32_t type)
+{
+	const struct graph_trait key = {.type = type};
+
+	return graph->trait_count
+		       ? bsearch(&key, graph->trait, graph->trait_count, sizeof(key), compare_traits)
+		       : NULL;
 }
 
 uint32_t graph_find(const struct graph *graph, uint64_t address)

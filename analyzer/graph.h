@@ -21,10 +21,13 @@ struct graph_node {
 	uint32_t type;  /* string id */
 	uint32_t stack; /* allocation */
 	uint32_t birth_pass;
-	uint16_t thread;
+	uint16_t thread : 15;
+	uint16_t untracked : 1; /* its runtime's collector does not know of it */
 	uint8_t runtime;
 	uint8_t flags; /* GRAPH_NODE_* */
 };
+
+#define GRAPH_THREAD_MAX 0x7fffu
 
 #define GRAPH_NODE_GENERATION  0x03u /* 0..2; 3 = permanent: never a candidate, external */
 #define GRAPH_NODE_RECYCLED    0x04u /* allocation site may be older */
@@ -48,6 +51,11 @@ struct graph_root {
 	uint8_t kind; /* enum castaway_root_kind, or an unknown one */
 };
 
+/* What instances of a type do not tell their collector (FORMAT.md, TYPES). */
+struct graph_trait {
+	uint32_t type, traits, base;
+};
+
 struct graph {
 	const struct trace *trace;
 	struct graph_node *node; /* sorted by address */
@@ -60,8 +68,10 @@ struct graph {
 	uint64_t repeated; /* records of an object that is a node already; the first one holds */
 	struct graph_root *root;
 	size_t root_count;
-	uint32_t block_count; /* nodes that are plain blocks */
-	bool scanned;         /* all memory was looked at: what nothing leads to, nothing reaches */
+	uint32_t block_count;      /* nodes that are plain blocks */
+	struct graph_trait *trait; /* by type */
+	size_t trait_count;
+	bool scanned; /* all memory was looked at: what nothing leads to, nothing reaches */
 };
 
 #define GRAPH_NONE UINT32_MAX
@@ -78,6 +88,8 @@ void graph_free(struct graph *graph);
 
 uint32_t graph_find(const struct graph *graph, uint64_t address); /* GRAPH_NONE */
 
+const struct graph_trait *graph_trait(const struct graph *graph, uint32_t type); /* NULL: none */
+
 static inline enum castaway_strength graph_strength(const struct graph_edge *edge)
 {
 	return (enum castaway_strength)(edge->field_flags & CASTAWAY_EDGE_STRENGTH);
@@ -93,6 +105,8 @@ static inline bool graph_owns(const struct graph_edge *edge)
 #define GRAPH_EDGE_KINDS(strength) (1u << (strength) | 1u << ((strength) | CASTAWAY_EDGE_SCANNED))
 #define GRAPH_OWNING               (1u << CASTAWAY_STRONG)
 #define GRAPH_EXACT                ((1u << CASTAWAY_EDGE_SCANNED) - 1)
+/* Found by scanning, and taken for owners: the counts leave room for them (hidden.h). */
+#define GRAPH_INFERRED (1u << (CASTAWAY_STRONG | CASTAWAY_EDGE_SCANNED))
 /* What may keep its target: all but weak and borrowed ones. */
 #define GRAPH_HOLDING (GRAPH_EDGE_KINDS(CASTAWAY_STRONG) | GRAPH_EDGE_KINDS(CASTAWAY_UNKNOWN))
 

@@ -211,8 +211,8 @@ static bool add_block(void *arg, const struct snapshot_block_record *record)
 
 	if (record->runtime == CASTAWAY_RUNTIME_NONE)
 		node.flags |= GRAPH_NODE_BIRTH_KNOWN;
-	if (born && born->thread <= UINT16_MAX)
-		node.thread = (uint16_t)born->thread;
+	if (born && born->thread <= GRAPH_THREAD_MAX)
+		node.thread = born->thread & GRAPH_THREAD_MAX;
 	heap->code = graph_builder_node(heap->builder, &node, heap->node[heap->numbered++], heap->error);
 	return heap->code == ERROR_NONE;
 }

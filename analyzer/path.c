@@ -282,7 +282,7 @@ enum error_code path_find(const struct analysis *analysis, uint32_t node, size_t
 
 	if (!path)
 		return error_set(error, ERROR_MEMORY, "out of memory for the paths to an object");
-	s.kinds = s.graph->scanned ? GRAPH_HOLDING : GRAPH_HOLDING & GRAPH_EXACT;
+	s.kinds = s.graph->scanned ? GRAPH_HOLDING : (GRAPH_HOLDING & GRAPH_EXACT) | GRAPH_INFERRED;
 	path->node = node;
 	path->structure = GRAPH_NONE;
 	code = find(&s, path, limit, error);

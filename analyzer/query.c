@@ -37,7 +37,7 @@ bool query_is_object(const struct query *query, uint32_t node, uint32_t runtimes
 {
 	const struct graph_node *n = &query->graph->node[node];
 
-	if (!(n->flags & GRAPH_NODE_COUNTED))
+	if (!(n->flags & GRAPH_NODE_COUNTED) || n->untracked)
 		return false;
 	return runtimes == 0 || (n->runtime < 32 && (runtimes >> n->runtime & 1));
 }
@@ -135,6 +135,8 @@ static bool search_record(void *arg, const struct snapshot_object_record *record
 	struct search *search = arg;
 	bool permanent = record->generation > 2 || record->flags & CASTAWAY_OBJECT_PERMANENT;
 
+	if (record->runtime == CASTAWAY_RUNTIME_CPYTHON && !(record->flags & CASTAWAY_OBJECT_TRACKED))
+		return true;
 	/* What the annotations say of an object goes first, as in the graph. */
 	if (replay_find_object(search->query->replay, record->address))
 		return true;

@@ -38,6 +38,8 @@ void report_model_enter(struct report_model *model, const struct structure *stru
 	for (uint32_t i = 0; structure->members != NULL && i < structure->member_count; i++)
 		model->place[structure->members[i]] = i + 1;
 	model->kinds = structure->scanned ? GRAPH_HOLDING : GRAPH_HOLDING & GRAPH_EXACT;
+	if (structure->inferred)
+		model->kinds |= GRAPH_INFERRED;
 }
 
 void report_model_leave(struct report_model *model, const struct structure *structure)

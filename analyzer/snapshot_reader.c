@@ -28,6 +28,7 @@ struct reading {
 		snapshot_pointers_fn pointers;
 		snapshot_root_fn root;
 		snapshot_runtime_fn runtime;
+		snapshot_type_fn type;
 	} visit;
 	void *arg;
 };
@@ -237,6 +238,32 @@ enum error_code snapshot_read_blocks(struct trace *trace, const struct trace_sna
 	r.visit.block = visit;
 	code = read_all(&r, CASTAWAY_CHUNK_BLOCKS, read_blocks);
 	return code == ERROR_NONE ? check_total(&r, "blocks", r.records, snapshot->blocks) : code;
+}
+
+static enum error_code read_types(struct reading *r)
+{
+	struct codec_cursor *c = &r->cursor;
+
+	while (!r->cancelled && codec_left(c) > 0) {
+		struct snapshot_type_record type = {.type = get_string_id(r)};
+
+		type.traits = tables_number(c, UINT32_MAX);
+		type.base = get_string_id(r);
+		if (c->failed)
+			break;
+		r->records++;
+		r->cancelled = !r->visit.type(r->arg, &type);
+	}
+	return ERROR_NONE;
+}
+
+enum error_code snapshot_read_types(struct trace *trace, const struct trace_snapshot *snapshot,
+				    snapshot_type_fn visit, void *arg, struct error *error)
+{
+	struct reading r = {.trace = trace, .snapshot = snapshot, .error = error, .arg = arg};
+
+	r.visit.type = visit;
+	return read_all(&r, CASTAWAY_CHUNK_TYPES, read_types);
 }
 
 /* A number that is relative to `base`; false when there is no such block. */

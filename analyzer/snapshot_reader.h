@@ -41,6 +41,11 @@ struct snapshot_generation_record {
 	uint64_t count, threshold, collections, collected, uncollectable;
 };
 
+struct snapshot_type_record {
+	uint32_t type, base; /* string ids */
+	uint32_t traits;     /* enum castaway_type_trait */
+};
+
 #define SNAPSHOT_MAX_GENERATIONS 8u
 
 /* The strings end with the callback. */
@@ -79,6 +84,7 @@ typedef bool (*snapshot_block_fn)(void *arg, const struct snapshot_block_record 
 typedef bool (*snapshot_pointers_fn)(void *arg, uint32_t from, const struct snapshot_pointer_record *pointers,
 				     uint32_t count);
 typedef bool (*snapshot_root_fn)(void *arg, const struct snapshot_root_record *root);
+typedef bool (*snapshot_type_fn)(void *arg, const struct snapshot_type_record *type);
 typedef bool (*snapshot_runtime_fn)(void *arg, const struct snapshot_runtime_record *runtime);
 
 /* `snapshot` is one of trace->snapshots.  Fewer records than its totals say
@@ -95,5 +101,7 @@ enum error_code snapshot_read_roots(struct trace *trace, const struct trace_snap
 				    uint32_t blocks, snapshot_root_fn visit, void *arg, struct error *error);
 enum error_code snapshot_read_runtimes(struct trace *trace, const struct trace_snapshot *snapshot,
 				       snapshot_runtime_fn visit, void *arg, struct error *error);
+enum error_code snapshot_read_types(struct trace *trace, const struct trace_snapshot *snapshot,
+				    snapshot_type_fn visit, void *arg, struct error *error);
 
 #endif

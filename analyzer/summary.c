@@ -97,7 +97,7 @@ enum error_code summary_runtimes(struct analysis *analysis, struct error *error)
 		const struct graph_node *node = &analysis->graph->node[i];
 		struct runtime_row *row;
 
-		if (node->flags & GRAPH_NODE_BLOCK)
+		if (node->flags & GRAPH_NODE_BLOCK || node->untracked)
 			continue;
 		row = find_row(analysis, node->runtime);
 		if (!row) {
@@ -122,8 +122,9 @@ static void count_stranded(struct analysis *analysis, const uint32_t *nodes, uin
 {
 	for (uint32_t i = 0; i < count; i++) {
 		const struct graph_node *node = &analysis->graph->node[nodes[i]];
-		struct runtime_row *row =
-			node->flags & GRAPH_NODE_BLOCK ? NULL : find_row(analysis, node->runtime);
+		struct runtime_row *row = node->flags & GRAPH_NODE_BLOCK || node->untracked
+						  ? NULL
+						  : find_row(analysis, node->runtime);
 		unsigned g = node->flags & GRAPH_NODE_GENERATION;
 
 		if (row && g < 3)

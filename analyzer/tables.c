@@ -183,6 +183,7 @@ static bool is_recording(uint16_t type)
 	case CASTAWAY_CHUNK_SNAPSHOT_END:
 	case CASTAWAY_CHUNK_SCAN_EDGES:
 	case CASTAWAY_CHUNK_ROOTS:
+	case CASTAWAY_CHUNK_TYPES:
 		return true;
 	default:
 		return false;

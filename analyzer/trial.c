@@ -13,13 +13,20 @@
 #define NODE_AHEAD 8
 #define ROW_AHEAD  4
 
-static bool is_candidate(const struct graph_node *node, int generation, uint32_t runtimes)
+struct choice {
+	uint32_t kinds; /* of edges */
+	int generation;
+	uint32_t runtimes;
+};
+
+static bool is_candidate(const struct graph_node *node, const struct choice *choice)
 {
 	unsigned own = node->flags & GRAPH_NODE_GENERATION;
 
-	if (own == 3 || (int)own > generation || !(node->flags & GRAPH_NODE_COUNTED))
+	if (own == 3 || (int)own > choice->generation || !(node->flags & GRAPH_NODE_COUNTED) ||
+	    (node->untracked && choice->kinds == GRAPH_OWNING))
 		return false;
-	return runtimes == 0 || (node->runtime < 32 && (runtimes >> node->runtime & 1));
+	return choice->runtimes == 0 || (node->runtime < 32 && (choice->runtimes >> node->runtime & 1));
 }
 
 /* Counts are clamped: there are less than 2^31 edges, so a clamped count never
@@ -31,11 +38,11 @@ static int32_t clamp_count(int64_t count)
 	return count < 0 ? -1 : (int32_t)count;
 }
 
-static void load_counts(const struct graph *graph, int generation, uint32_t runtimes, struct trial *trial,
+static void load_counts(const struct graph *graph, const struct choice *choice, struct trial *trial,
 			int32_t *left)
 {
 	for (uint32_t i = 0; i < graph->node_count; i++) {
-		bool candidate = is_candidate(&graph->node[i], generation, runtimes);
+		bool candidate = is_candidate(&graph->node[i], choice);
 
 		trial->state[i] = candidate ? TRIAL_DEAD : TRIAL_EXTERNAL;
 		trial->candidates += candidate;
@@ -44,7 +51,8 @@ static void load_counts(const struct graph *graph, int generation, uint32_t runt
 }
 
 /* A negative count to begin with stays negative, whatever is subtracted. */
-static void subtract_references(const struct graph *graph, const struct trial *trial, int32_t *left)
+static void subtract_references(const struct graph *graph, uint32_t kinds, const struct trial *trial,
+				int32_t *left)
 {
 	const struct graph_edge *edge = graph->edge;
 
@@ -54,7 +62,7 @@ static void subtract_references(const struct graph *graph, const struct trial *t
 		for (uint32_t e = graph->first[i]; e < graph->first[i + 1]; e++) {
 			if (e + EDGE_AHEAD < graph->edge_count)
 				__builtin_prefetch(&left[edge[e + EDGE_AHEAD].to], 1);
-			if (graph_owns(&edge[e]))
+			if (graph_is(&edge[e], kinds))
 				left[edge[e].to]--;
 		}
 	}
@@ -62,13 +70,14 @@ static void subtract_references(const struct graph *graph, const struct trial *t
 
 /* A candidate with no count left must not have a reference from outside: it
  * would be one that nobody counted. */
-static void mark_uncounted(const struct graph *graph, const struct trial *trial, int32_t *left)
+static void mark_uncounted(const struct graph *graph, uint32_t kinds, const struct trial *trial,
+			   int32_t *left)
 {
 	for (uint32_t i = 0; i < graph->node_count; i++) {
 		if (trial->state[i] != TRIAL_EXTERNAL)
 			continue;
 		for (uint32_t e = graph->first[i]; e < graph->first[i + 1]; e++) {
-			if (graph_owns(&graph->edge[e]) && left[graph->edge[e].to] == 0)
+			if (graph_is(&graph->edge[e], kinds) && left[graph->edge[e].to] == 0)
 				left[graph->edge[e].to] = -1;
 		}
 	}
@@ -98,7 +107,8 @@ static void prefetch_row(const struct graph *graph, const uint32_t *queue, uint3
 }
 
 /* Everything that a held candidate owns is held; returns how many there are. */
-static uint32_t spread(const struct graph *graph, struct trial *trial, uint32_t *queue, uint32_t tail)
+static uint32_t spread(const struct graph *graph, uint32_t kinds, struct trial *trial, uint32_t *queue,
+		       uint32_t tail)
 {
 	for (uint32_t head = 0; head < tail; head++) {
 		uint32_t node = queue[head];
@@ -107,7 +117,7 @@ static uint32_t spread(const struct graph *graph, struct trial *trial, uint32_t 
 		for (uint32_t e = graph->first[node]; e < graph->first[node + 1]; e++) {
 			const struct graph_edge *edge = &graph->edge[e];
 
-			if (trial->state[edge->to] != TRIAL_DEAD || !graph_owns(edge))
+			if (trial->state[edge->to] != TRIAL_DEAD || !graph_is(edge, kinds))
 				continue;
 			trial->state[edge->to] = TRIAL_HELD;
 			queue[tail++] = edge->to;
@@ -116,8 +126,8 @@ static uint32_t spread(const struct graph *graph, struct trial *trial, uint32_t 
 	return tail;
 }
 
-enum error_code trial_run(const struct graph *graph, int generation, uint32_t runtimes, struct trial *ret,
-			  struct error *error)
+static enum error_code run(const struct graph *graph, const struct choice *choice, struct trial *ret,
+			   struct error *error)
 {
 	size_t nodes = graph->node_count;
 	struct trial trial = {.state = malloc(nodes + 1)};
@@ -130,16 +140,28 @@ enum error_code trial_run(const struct graph *graph, int generation, uint32_t ru
 				 nodes);
 		trial_done(&trial);
 	} else {
-		load_counts(graph, generation, runtimes, &trial, left);
-		subtract_references(graph, &trial, left);
-		mark_uncounted(graph, &trial, left);
-		trial.dead =
-			trial.candidates - spread(graph, &trial, queue, seed(graph, &trial, left, queue));
+		load_counts(graph, choice, &trial, left);
+		subtract_references(graph, choice->kinds, &trial, left);
+		mark_uncounted(graph, choice->kinds, &trial, left);
+		trial.dead = trial.candidates -
+			     spread(graph, choice->kinds, &trial, queue, seed(graph, &trial, left, queue));
 		*ret = trial;
 	}
 	free(left);
 	free(queue);
 	return code;
+}
+
+enum error_code trial_run(const struct graph *graph, int generation, uint32_t runtimes, struct trial *ret,
+			  struct error *error)
+{
+	return run(graph, &(struct choice){GRAPH_OWNING, generation, runtimes}, ret, error);
+}
+
+enum error_code trial_run_inferred(const struct graph *graph, uint32_t kinds, int generation,
+				   uint32_t runtimes, struct trial *ret, struct error *error)
+{
+	return run(graph, &(struct choice){kinds, generation, runtimes}, ret, error);
 }
 
 void trial_done(struct trial *trial)

@@ -42,6 +42,11 @@ struct trial {
 enum error_code trial_run(const struct graph *graph, int generation, uint32_t runtimes, struct trial *ret,
 			  struct error *error);
 
+/* The same with more edges than the exact ones (`kinds`), and with candidates
+ * that the runtime's collector does not know of.  GRAPH_OWNING must be in it. */
+enum error_code trial_run_inferred(const struct graph *graph, uint32_t kinds, int generation,
+				   uint32_t runtimes, struct trial *ret, struct error *error);
+
 void trial_done(struct trial *trial);
 
 #endif

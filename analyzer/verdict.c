@@ -259,6 +259,8 @@ static enum verdict verdict_of(const struct work *w, const struct structure *s)
 
 	if (w->mode == MODE_LATENT)
 		return VERDICT_LATENT;
+	if (w->kinds & GRAPH_INFERRED && w->mode == MODE_STRANDED)
+		return VERDICT_LIKELY_STRANDED;
 	return w->flags[component] & CYCLIC ? VERDICT_STRANDED : VERDICT_LEAKED;
 }
 
@@ -279,6 +281,7 @@ static enum error_code collect(const struct work *w, struct verdict_result *resu
 		result->structures[i].verdict = verdict_of(w, &result->structures[i]);
 		result->structures[i].survived = GRAPH_NONE;
 		result->structures[i].scanned = w->mode == MODE_LOST;
+		result->structures[i].inferred = result->structures[i].verdict == VERDICT_LIKELY_STRANDED;
 	}
 	return ERROR_NONE;
 }
@@ -322,6 +325,15 @@ enum error_code verdict_stranded(const struct graph *graph, const struct scc *sc
 				 struct error *error)
 {
 	struct work work = {.mode = MODE_STRANDED, .kinds = GRAPH_OWNING, .graph = graph, .scc = scc};
+
+	return run_and_free(work, ret, error);
+}
+
+enum error_code verdict_inferred(const struct graph *graph, const struct scc *scc, struct verdict_result *ret,
+				 struct error *error)
+{
+	struct work work = {
+		.mode = MODE_STRANDED, .kinds = GRAPH_OWNING | GRAPH_INFERRED, .graph = graph, .scc = scc};
 
 	return run_and_free(work, ret, error);
 }

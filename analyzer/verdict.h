@@ -33,6 +33,10 @@ struct verdict_result {
 enum error_code verdict_stranded(const struct graph *graph, const struct scc *scc, struct verdict_result *ret,
 				 struct error *error);
 
+/* The same by inferred owners too (hidden.h): likely-stranded. */
+enum error_code verdict_inferred(const struct graph *graph, const struct scc *scc, struct verdict_result *ret,
+				 struct error *error);
+
 /* `scc`: components, by GRAPH_HOLDING edges, of what no root reaches.  Each that
  * no other leads to is a structure with all that it leads to: stranded when it
  * is cyclic, else leaked.  There are no lone ones. */

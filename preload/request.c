@@ -50,8 +50,7 @@ void request_set_here(struct stopped_thread *here)
 
 bool request_possible(void)
 {
-	return __atomic_load_n(&g_writer.mode, __ATOMIC_ACQUIRE) == WRITER_HELPER &&
-	       writer_helper_alive();
+	return __atomic_load_n(&g_writer.mode, __ATOMIC_ACQUIRE) == WRITER_HELPER && writer_helper_alive();
 }
 
 static struct slot *claim(void)

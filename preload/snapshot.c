@@ -16,8 +16,8 @@
 #include "request.h"
 #include "shadow.h"
 
-#define BLOCK_BYTES  (6 * CODEC_VARINT_MAX + 8)
-#define TEXT_MAX     SNAPSHOT_TEXT_MAX
+#define BLOCK_BYTES (6 * CODEC_VARINT_MAX + 8)
+#define TEXT_MAX    SNAPSHOT_TEXT_MAX
 
 static uint32_t s_next_index;
 static bool s_exit_taken;
@@ -188,6 +188,21 @@ void snapshot_runtime(struct snapshot *snapshot, const struct snapshot_runtime *
 	if (out != NULL)
 		section_commit(&snapshot->section, snapshot_put_runtime(out, runtime));
 	close_section(snapshot);
+}
+
+uint8_t *snapshot_put_type(uint8_t *out, const struct snapshot_type *type)
+{
+	out = codec_put_varint(out, type->type);
+	out = codec_put_varint(out, type->traits);
+	return codec_put_varint(out, type->base);
+}
+
+void snapshot_type(struct snapshot *snapshot, const struct snapshot_type *type)
+{
+	uint8_t *out = entry(snapshot, CASTAWAY_CHUNK_TYPES, SNAPSHOT_TYPE_BYTES);
+
+	if (out != NULL)
+		section_commit(&snapshot->section, snapshot_put_type(out, type));
 }
 
 uint8_t *snapshot_put_header(uint8_t *out, const struct snapshot_header *header)

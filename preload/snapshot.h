@@ -59,12 +59,21 @@ struct snapshot_runtime {
 };
 void snapshot_runtime(struct snapshot *snapshot, const struct snapshot_runtime *runtime);
 
+/* What a runtime's collector does not learn from instances of a type. */
+struct snapshot_type {
+	uint32_t type, base; /* string ids: base, perhaps the same, is where the traits come from */
+	uint32_t traits;     /* enum castaway_type_trait */
+};
+void snapshot_type(struct snapshot *snapshot, const struct snapshot_type *type);
+
 /* The same entries for who has a buffer of its own; both return the end. */
-#define SNAPSHOT_TEXT_MAX           1024u
+#define SNAPSHOT_TEXT_MAX            1024u
 #define SNAPSHOT_OBJECT_BYTES(edges) (1 + 11 * CODEC_VARINT_MAX + (edges) * (1 + 4 * CODEC_VARINT_MAX))
-#define SNAPSHOT_RUNTIME_BYTES      (2 * SNAPSHOT_TEXT_MAX + (8 + 5 * 8) * CODEC_VARINT_MAX)
+#define SNAPSHOT_RUNTIME_BYTES       (2 * SNAPSHOT_TEXT_MAX + (8 + 5 * 8) * CODEC_VARINT_MAX)
 uint8_t *snapshot_put_object(uint8_t *out, const struct snapshot_object *object,
 			     const struct snapshot_edge *edges, size_t count, uint64_t *last_address);
+#define SNAPSHOT_TYPE_BYTES (3 * CODEC_VARINT_MAX)
+uint8_t *snapshot_put_type(uint8_t *out, const struct snapshot_type *type);
 uint8_t *snapshot_put_runtime(uint8_t *out, const struct snapshot_runtime *runtime);
 
 /* Instead of writing: the helper's child lets the adapters describe what there

@@ -40,7 +40,7 @@ static bool write_strings(void)
 
 static void payload_start(struct payload *payload)
 {
-	payload->at = codec_put_varint(payload->bytes, payload->snapshot);
+	payload->at = payload->bytes != NULL ? codec_put_varint(payload->bytes, payload->snapshot) : NULL;
 	payload->last_address = payload->last_from = payload->last_to = 0;
 }
 
@@ -94,6 +94,7 @@ bool payload_room(struct payload *payload, size_t size)
 bool payload_end(struct payload *payload)
 {
 	payload_flush(payload);
-	arena_unmap(payload->bytes, payload->capacity);
+	if (payload->bytes != NULL)
+		arena_unmap(payload->bytes, payload->capacity);
 	return !payload->failed;
 }

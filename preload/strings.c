@@ -25,7 +25,7 @@
 #define MEDIUM (1u << 14)
 #define LARGE  (1u << 18)
 #define SLOTS  (SMALL + MEDIUM + LARGE)
-#define PLACES 8u          /* in a smaller table */
+#define PLACES 8u            /* in a smaller table */
 #define IDS    STRINGS_CHILD /* half of the largest table, so that probing ends */
 #define SPINS  1000u
 

@@ -235,7 +235,8 @@ static void scan_here(const struct stop *stop)
 
 	writer_tables_new();
 	memset(&s_taker.totals, 0, sizeof(s_taker.totals));
-	if ((stop->method != CASTAWAY_METHOD_INPLACE || !s_taker.request.scan) && s_taker.mapped_here < MAPPED_HERE_MAX &&
+	if ((stop->method != CASTAWAY_METHOD_INPLACE || !s_taker.request.scan) &&
+	    s_taker.mapped_here < MAPPED_HERE_MAX &&
 	    snapshot_scan(&s_taker.request, stop->threads, stop->count, &s_taker.totals))
 		s_taker.method = CASTAWAY_METHOD_INPLACE;
 	else

@@ -97,7 +97,8 @@ _Static_assert(sizeof(struct castaway_chunk_header) == 32, "chunk header is 32 b
 	X(END, 14)          /* the writer finished; the trace is complete */                       \
 	X(SCAN_EDGES, 15)   /* scanned edges of a snapshot */                                      \
 	X(ROOTS, 16)        /* pointers from roots of a snapshot */                                \
-	X(EDGE_RULES, 17)   /* what is known of scanned edges */
+	X(EDGE_RULES, 17)   /* what is known of scanned edges */                                   \
+	X(TYPES, 18)        /* what a collector does not learn from a type's instances */
 
 enum castaway_chunk_type {
 #define X(name, number) CASTAWAY_CHUNK_##name = number,
@@ -252,6 +253,12 @@ enum castaway_root_kind {
 enum castaway_edge_rule {
 	CASTAWAY_RULE_POINTER = 1, /* the pointer at this address has this strength */
 	CASTAWAY_RULE_KEPT_BY = 2, /* only this block keeps that one, no block's pointer does */
+};
+
+/* TYPES entries: what the part of an instance that a type in C laid out lacks. */
+enum castaway_type_trait {
+	CASTAWAY_TYPE_NO_TRAVERSE = 1 << 0, /* nothing tells the collector what it refers to */
+	CASTAWAY_TYPE_NO_CLEAR = 1 << 1,    /* nothing gives that up when the collector asks */
 };
 
 enum castaway_object_flag {

@@ -63,6 +63,7 @@ static void check_layouts(bool running)
 {
 	struct py_object *type, *value, *traceback;
 
+	cpython_stack_find_interpreter();
 	g_py.PyErr_Fetch(&type, &value, &traceback);
 	if (!cpython_text_validate())
 		limits_count(CASTAWAY_LIMIT_ADAPTER_OFF, 1, "cpython: str objects have an unknown layout");

@@ -50,9 +50,13 @@ struct py_type {
 	unsigned long flags;
 	const char *doc;
 	int (*traverse)(struct py_object *self, py_visit visit, void *arg);
-	void *slots_b[6];
+	int (*clear)(struct py_object *self);
+	void *richcompare;
+	intptr_t weaklistoffset;
+	void *slots_b[2];
+	const void *methods;
 	const struct py_member *members;
-	void *getset;
+	const void *getset;
 	struct py_type *base;
 	struct py_object *dict;
 	void *descr_get, *descr_set;
@@ -63,11 +67,13 @@ struct py_type {
 _Static_assert(offsetof(struct py_type, dealloc) == 48, "tp_dealloc");
 _Static_assert(offsetof(struct py_type, flags) == 168, "tp_flags");
 _Static_assert(offsetof(struct py_type, traverse) == 184, "tp_traverse");
+_Static_assert(offsetof(struct py_type, weaklistoffset) == 208, "tp_weaklistoffset");
 _Static_assert(offsetof(struct py_type, members) == 240, "tp_members");
 _Static_assert(offsetof(struct py_type, dictoffset) == 288, "tp_dictoffset");
 _Static_assert(offsetof(struct py_type, bases) == 336, "tp_bases");
 
 #define PY_TYPE_HEAP           (1ul << 9)
+#define PY_TYPE_HAVE_GC        (1ul << 14)
 #define PY_TYPE_LIST           (1ul << 25)
 #define PY_TYPE_TUPLE          (1ul << 26)
 #define PY_TYPE_DICT           (1ul << 29)
@@ -166,6 +172,7 @@ struct cpython_api {
 	struct py_object *none;
 	bool is_debug_build;                 /* counts all references */
 	void *(*current_thread_state)(void); /* whichever of the two exists */
+	uintptr_t start, end;                /* of the interpreter's own module; 0: not known */
 };
 extern struct cpython_api g_py;
 
@@ -291,9 +298,18 @@ struct py_type_info {
 	uint32_t recycled_size; /* objects up to this ob_size may come from a free list; UINT32_MAX: all */
 	bool may_recycle;
 	bool has_values; /* instances keep attribute values in an array of their own */
+	/* The nearest base that an extension module made: of its part of an instance
+	 * the collector sees no more than tp_traverse tells.  NULL: there is none. */
+	const struct py_type *opaque;
+	uint32_t opaque_traits; /* enum castaway_type_trait */
+	bool opaque_met;        /* an instance was written */
 };
 bool cpython_type_begin(void);
-const struct py_type_info *cpython_type_info(const struct py_type *type); /* NULL: no memory */
+struct py_type_info *cpython_type_info(const struct py_type *type);  /* NULL: no memory */
+struct py_type_info *cpython_type_known(const struct py_type *type); /* NULL: not yet */
+/* An instance of the type was written; the types of those with an opaque part. */
+void cpython_type_meet(struct py_type_info *info);
+void cpython_type_for_each_met(void (*visit)(const struct py_type_info *info, void *arg), void *arg);
 void cpython_type_end(void);
 
 /* cpython_label.c: names for edges, where a pointer that tp_traverse gave is
@@ -302,6 +318,21 @@ bool cpython_label_begin(void);
 void cpython_label_edges(const struct py_type_info *info, struct py_object *object,
 			 struct snapshot_edge *edges, size_t count);
 void cpython_label_end(void);
+
+/* cpython_hidden.c: what the collector cannot see: the instances of types that
+ * extension modules made, as far as their tp_traverse does not tell.  For one
+ * snapshot; false without memory. */
+bool cpython_hidden_begin(void);
+void cpython_hidden_end(void);
+/* Finds out about the parts of a type that are the collector's blind spot. */
+void cpython_hidden_type(struct py_type_info *info);
+/* The pointers in such an instance that none of its `count` edges explains are
+ * put behind these; returns how many there are then.  At most `room`. */
+size_t cpython_hidden_edges(const struct py_type_info *info, const struct py_object *object,
+			    struct snapshot_edge *edges, size_t count, size_t room);
+/* Calls for every object that no list of the collector has and that such a
+ * pointer, or a way to one, leads through. */
+void cpython_hidden_for_each(void (*visit)(struct py_object *object, void *arg), void *arg);
 
 /* cpython_snapshot.c: the exit snapshot; the lock is held. */
 void cpython_snapshot_take(void);

@@ -104,8 +104,7 @@ static void put_object(struct walk *walk, const struct snapshot_object *record)
 
 static bool has_failed(const struct walk *walk)
 {
-	return walk->failure != NULL ||
-	       (walk->view != NULL ? walk->payload.failed : walk->snapshot.failed);
+	return walk->failure != NULL || (walk->view != NULL ? walk->payload.failed : walk->snapshot.failed);
 }
 
 static void note_limit(struct walk *walk, enum castaway_limit limit, uint64_t count, const char *detail)
@@ -121,14 +120,30 @@ static bool is_immortal(int64_t refcount)
 	return g_py_layout->minor >= 12 && (int32_t)refcount < 0;
 }
 
-static void write_object(struct walk *walk, struct py_object *object, unsigned generation)
+/* The pointers that tp_traverse does not tell of come behind those it does. */
+static void add_hidden_edges(struct walk *walk, struct py_type_info *info, const struct py_object *object)
 {
-	const struct py_type_info *info = cpython_type_info(object->type);
+	size_t most = walk->edge_count + (size_t)info->opaque->basicsize / sizeof(void *) + 1;
+
+	while (walk->edge_capacity < most) {
+		if (!more_edges(walk)) {
+			walk->failure = "cpython: no memory for the references of an object";
+			return;
+		}
+	}
+	cpython_type_meet(info);
+	walk->edge_count =
+		cpython_hidden_edges(info, object, walk->edges, walk->edge_count, walk->edge_capacity);
+}
+
+static void write_object(struct walk *walk, struct py_object *object, unsigned generation, uint32_t flags)
+{
+	struct py_type_info *info = cpython_type_info(object->type);
 	struct snapshot_object record = {
 		.address = (uintptr_t)object,
 		.refcount = object->refcount,
 		.generation = generation,
-		.flags = CASTAWAY_OBJECT_TRACKED,
+		.flags = flags,
 		.runtime = CASTAWAY_RUNTIME_CPYTHON,
 	};
 
@@ -140,6 +155,8 @@ static void write_object(struct walk *walk, struct py_object *object, unsigned g
 	if (object->type->traverse != NULL)
 		object->type->traverse(object, collect_edge, walk);
 	cpython_label_edges(info, object, walk->edges, walk->edge_count);
+	if (info->opaque != NULL)
+		add_hidden_edges(walk, info, object);
 	record.type = info->name;
 	record.block_offset = info->block_offset;
 	fill_from_block(&record, object);
@@ -165,7 +182,7 @@ static void walk_generation(struct walk *walk, struct py_gc_head *head, unsigned
 			walk->failure = "cpython: a generation's list is broken";
 			return;
 		}
-		write_object(walk, (struct py_object *)(at + 1), generation);
+		write_object(walk, (struct py_object *)(at + 1), generation, CASTAWAY_OBJECT_TRACKED);
 		walk->frozen += generation == PERMANENT_GENERATION;
 		previous = at;
 		at = py_gc_untag(at->next);
@@ -230,11 +247,45 @@ static void count_subinterpreters(struct walk *walk)
 	note_limit(walk, CASTAWAY_LIMIT_SUBINTERPRETER, count, NULL);
 }
 
+static void write_untracked(struct py_object *object, void *arg)
+{
+	if (!has_failed(arg))
+		write_object(arg, object, 0, 0);
+}
+
+static void put_type(const struct py_type_info *info, void *arg)
+{
+	struct walk *walk = arg;
+	const struct py_type_info *opaque = cpython_type_info(info->opaque);
+	struct snapshot_type type = {.type = info->name, .traits = info->opaque_traits};
+
+	if (opaque == NULL)
+		return;
+	type.base = opaque->name;
+	if (walk->view == NULL)
+		snapshot_type(&walk->snapshot, &type);
+	else if (payload_room(&walk->payload, SNAPSHOT_TYPE_BYTES))
+		walk->payload.at = snapshot_put_type(walk->payload.at, &type);
+}
+
+/* In a chunk of their own. */
+static void write_types(struct walk *walk)
+{
+	if (walk->view != NULL &&
+	    (!payload_end(&walk->payload) ||
+	     !payload_begin(&walk->payload, walk->view->snapshot, CASTAWAY_CHUNK_TYPES)))
+		walk->failure = "cpython: no memory for a snapshot";
+	else
+		cpython_type_for_each_met(put_type, walk);
+}
+
 static void walk_all(struct walk *walk, struct py_gc *gc)
 {
 	for (unsigned i = 0; i < 3; i++)
 		walk_generation(walk, &gc->generations[i].head, i);
 	walk_generation(walk, &gc->permanent.head, PERMANENT_GENERATION);
+	cpython_hidden_for_each(write_untracked, walk);
+	write_types(walk);
 	write_runtime(walk, gc);
 	note_limit(walk, CASTAWAY_LIMIT_RECYCLED_SITES, walk->recycled, NULL);
 	count_subinterpreters(walk);
@@ -243,11 +294,12 @@ static void walk_all(struct walk *walk, struct py_gc *gc)
 /* What a walk needs to know of names and types; false without memory. */
 static bool begin(struct walk *walk)
 {
-	return cpython_type_begin() && cpython_label_begin() && more_edges(walk);
+	return cpython_type_begin() && cpython_label_begin() && cpython_hidden_begin() && more_edges(walk);
 }
 
 static void end(struct walk *walk)
 {
+	cpython_hidden_end();
 	cpython_label_end();
 	cpython_type_end();
 	if (walk->edges != NULL)

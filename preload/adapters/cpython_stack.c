@@ -130,22 +130,29 @@ static uint32_t capture_for_malloc(void)
 	return g_config.python_depth == 1 ? cpython_stack_top() : capture_chain();
 }
 
-/* All calls of malloc that come out of the interpreter's own module. */
-static void claim_interpreter(void)
+void cpython_stack_find_interpreter(void)
 {
 	uintptr_t bias;
 	uint32_t own = modules_find((uintptr_t)g_py.Py_GetVersion, &bias);
 
+	g_py.start = g_py.end = 0;
 	for (uint32_t i = 0; own != 0 && i < modules_record_count(); i++) {
 		const struct module_record *module = modules_record(i);
 
 		if (module->number != own)
 			continue;
-		g_stack_claim.start = module->start;
-		g_stack_claim.capture = capture_for_malloc;
-		__atomic_store_n(&g_stack_claim.size, module->end - module->start, __ATOMIC_RELEASE);
+		g_py.start = module->start;
+		g_py.end = module->end;
 		return;
 	}
+}
+
+/* All calls of malloc that come out of the interpreter's own module. */
+static void claim_interpreter(void)
+{
+	g_stack_claim.start = g_py.start;
+	g_stack_claim.capture = capture_for_malloc;
+	__atomic_store_n(&g_stack_claim.size, g_py.end - g_py.start, __ATOMIC_RELEASE);
 }
 
 /* Compares what the offsets give with what the interpreter says of the frame

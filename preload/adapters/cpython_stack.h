@@ -60,6 +60,8 @@ static inline uint32_t cpython_stack_top(void)
 }
 
 bool cpython_stack_validate(void);
+/* Fills g_py.start and g_py.end; guard held. */
+void cpython_stack_find_interpreter(void);
 /* To the configured depth, native frames where that is 0; guard held. */
 uint32_t cpython_stack_capture(struct thread *thread, const struct stack_start *start);
 /* A block that was seen as a code object is gone, and its frames with it. */

@@ -15,6 +15,7 @@
 #define TYPES_MAX     (1u << 18)
 #define SLOTS_MAX     (1u << 20)
 #define NAME_MAX_SIZE 512u
+#define MET_MAX       4096u
 
 /* Named pointers that no member table of a type tells.  X(type, offset, name) */
 #define EXTRA_SLOTS(X)                             \
@@ -43,12 +44,14 @@
 static struct py_type_info *s_types; /* open addressing by address */
 static struct py_slot *s_slots;
 static uint32_t s_type_count, s_slot_count;
+static const struct py_type_info *s_met[MET_MAX];
+static uint32_t s_met_count;
 
 bool cpython_type_begin(void)
 {
 	s_types = arena_map(TYPES_MAX * sizeof(*s_types));
 	s_slots = arena_map(SLOTS_MAX * sizeof(*s_slots));
-	s_type_count = s_slot_count = 0;
+	s_type_count = s_slot_count = s_met_count = 0;
 	return s_types != NULL && s_slots != NULL;
 }
 
@@ -164,7 +167,7 @@ static void name_type(struct py_type_info *info)
 static void describe(struct py_type_info *info, const struct py_type *type)
 {
 	info->type = type;
-	info->block_offset = sizeof(struct py_gc_head);
+	info->block_offset = type->flags & PY_TYPE_HAVE_GC ? sizeof(struct py_gc_head) : 0;
 	if (type->flags & g_py_layout->preheader_flags)
 		info->block_offset += 2 * (uint32_t)sizeof(void *);
 	/* Parked objects of these types are handed out again unseen by the allocator. */
@@ -173,12 +176,28 @@ static void describe(struct py_type_info *info, const struct py_type *type)
 	info->recycled_size = type == g_py.PyTuple_Type ? 20 : UINT32_MAX;
 	name_type(info);
 	add_slots(info);
+	cpython_hidden_type(info);
 }
 
-const struct py_type_info *cpython_type_info(const struct py_type *type)
+static uint32_t place(const struct py_type *type)
 {
 	uint64_t hash = ((uintptr_t)type >> 4) * UINT64_C(0x9e3779b97f4a7c15);
-	uint32_t at = (uint32_t)(hash >> 32) % TYPES_MAX;
+
+	return (uint32_t)(hash >> 32) % TYPES_MAX;
+}
+
+struct py_type_info *cpython_type_known(const struct py_type *type)
+{
+	uint32_t at = place(type);
+
+	while (s_types[at].type != NULL && s_types[at].type != type)
+		at = (at + 1) % TYPES_MAX;
+	return s_types[at].type != NULL ? &s_types[at] : NULL;
+}
+
+struct py_type_info *cpython_type_info(const struct py_type *type)
+{
+	uint32_t at = place(type);
 
 	while (s_types[at].type != NULL && s_types[at].type != type)
 		at = (at + 1) % TYPES_MAX;
@@ -189,4 +208,18 @@ const struct py_type_info *cpython_type_info(const struct py_type *type)
 		describe(&s_types[at], type);
 	}
 	return &s_types[at];
+}
+
+void cpython_type_meet(struct py_type_info *info)
+{
+	if (info->opaque == NULL || info->opaque_met || s_met_count == MET_MAX)
+		return;
+	info->opaque_met = true;
+	s_met[s_met_count++] = info;
+}
+
+void cpython_type_for_each_met(void (*visit)(const struct py_type_info *info, void *arg), void *arg)
+{
+	for (uint32_t i = 0; i < s_met_count; i++)
+		visit(s_met[i], arg);
 }

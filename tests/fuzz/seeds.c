@@ -192,3 +192,34 @@ struct builder *seed_scan(bool compress)
 	builder_end(b, CASTAWAY_END_EXIT, 100);
 	return b;
 }
+
+/* Two objects that hold each other, one of them by a pointer that only its
+ * memory shows. */
+struct builder *seed_hidden(bool compress)
+{
+	struct builder *b = begin(compress);
+	uint32_t box = builder_string(b, "Box"), snapshot = builder_snapshot(b, CASTAWAY_REASON_EXIT, 50, "");
+	struct snapshot_object_record object = {.address = 0x5000,
+						.size = 32,
+						.refcount = 1,
+						.type = box,
+						.runtime = CASTAWAY_RUNTIME_CPYTHON};
+	struct snapshot_edge_record edge = {.target = 0x6000,
+					    .offset = 16,
+					    .flags = CASTAWAY_UNKNOWN | CASTAWAY_EDGE_SCANNED |
+						     CASTAWAY_EDGE_OFFSET};
+
+	object.edge_count = 1;
+	builder_object(b, snapshot, &object, &edge);
+	object.address = edge.target;
+	object.type = builder_string(b, "list");
+	object.flags = CASTAWAY_OBJECT_TRACKED;
+	edge = (struct snapshot_edge_record){.target = 0x5000, .offset = -1};
+	builder_object(b, snapshot, &object, &edge);
+	builder_type(b, snapshot,
+		     &(struct snapshot_type_record){
+			     .type = box, .base = box, .traits = CASTAWAY_TYPE_NO_TRAVERSE});
+	builder_snapshot_end(b, snapshot, 60);
+	builder_end(b, CASTAWAY_END_EXIT, 100);
+	return b;
+}

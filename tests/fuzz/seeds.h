@@ -15,7 +15,8 @@
 	X(snapshot)    \
 	X(inherit)     \
 	X(failed_exec) \
-	X(scan)
+	X(scan)        \
+	X(hidden)
 
 #define X(name) struct builder *seed_##name(bool compress);
 SEEDS(X)

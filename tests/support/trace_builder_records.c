@@ -265,6 +265,19 @@ void builder_runtime(struct builder *b, uint32_t snapshot, const struct snapshot
 	free(payload.data);
 }
 
+void builder_type(struct builder *b, uint32_t snapshot, const struct snapshot_type_record *type)
+{
+	struct bytes payload = {0};
+
+	builder_write_tables(b);
+	put_varint(&payload, snapshot);
+	put_varint(&payload, type->type);
+	put_varint(&payload, type->traits);
+	put_varint(&payload, type->base);
+	builder_write_pending(b, CASTAWAY_CHUNK_TYPES, &payload);
+	free(payload.data);
+}
+
 void builder_snapshot_end(struct builder *b, uint32_t snapshot, uint64_t ticks)
 {
 	struct section *section = &b->sections[snapshot];
