@@ -76,15 +76,15 @@ static uint8_t *put_text(uint8_t *out, const char *text)
 	return out + length;
 }
 
-static bool put_runtime(const struct gobject_types *types, uint32_t snapshot)
+static bool put_runtime(enum castaway_runtime runtime, const char *version, uint32_t snapshot)
 {
 	struct payload payload;
 	uint8_t *out;
 
 	if (!payload_begin(&payload, snapshot, CASTAWAY_CHUNK_RUNTIME))
 		return false;
-	out = codec_put_varint(payload.at, CASTAWAY_RUNTIME_GOBJECT);
-	out = put_text(out, types->version);
+	out = codec_put_varint(payload.at, runtime);
+	out = put_text(out, version);
 	out = codec_put_varint(out, CASTAWAY_STATUS_RULES);
 	out = put_text(out, "");
 	out = codec_put_varint(out, 1); /* it counts */
@@ -100,7 +100,9 @@ static bool gobject_describe(struct snapshot_view *view)
 
 	if (heap.types == NULL || heap.index == NULL)
 		return true;
-	if (!put_runtime(heap.types, view->snapshot) ||
+	if (!put_runtime(CASTAWAY_RUNTIME_GOBJECT, heap.types->version, view->snapshot) ||
+	    (heap.types->gst_version[0] != '\0' &&
+	     !put_runtime(CASTAWAY_RUNTIME_GST, heap.types->gst_version, view->snapshot)) ||
 	    !payload_begin(&heap.objects, view->snapshot, CASTAWAY_CHUNK_OBJECTS) ||
 	    !payload_begin(&heap.rules, view->snapshot, CASTAWAY_CHUNK_EDGE_RULES))
 		return false;
@@ -114,6 +116,7 @@ const struct adapter adapter_gobject = {
 	.before_main = gobject_before_main,
 	.at_exit = gobject_at_exit,
 	.after_fork = gobject_after_fork,
+	.on_dlopen = gobject_types_look_again,
 	.on_dlclose = hook_gobject_forget,
 	.on_poll = gobject_on_poll,
 	.before_stop = gobject_before_stop,

@@ -18,6 +18,7 @@
 #define GOBJECT_REFCOUNT 8u /* guint */
 #define GOBJECT_QDATA    16u
 #define GOBJECT_TYPES    32768u
+#define REFCOUNT_SANE    (1u << 24)
 
 /* Keys of GObject's own data about an object.  X(name, quark) */
 #define GOBJECT_QUARKS(X)                             \
@@ -34,10 +35,18 @@ enum gobject_quark {
 		GOBJECT_QUARK_COUNT
 };
 
+enum gobject_kind {
+	GOBJECT_INSTANCE,
+	GOBJECT_PARAM, /* of a GParamSpec */
+	GOBJECT_MINI,  /* boxed, and perhaps of a GstMiniObject; the class is the type itself */
+};
+
 struct gobject_type {
 	uintptr_t class;
-	uint32_t size; /* of an instance, without its private data; 0: of a GParamSpec */
-	uint32_t name; /* string id */
+	uint32_t size;     /* of an instance, without its private data */
+	uint32_t name;     /* string id */
+	uint16_t ancestor; /* 1 + the next one that is in the table, 0 = none */
+	uint8_t kind;      /* enum gobject_kind */
 };
 
 struct gobject_types {
@@ -45,7 +54,9 @@ struct gobject_types {
 	uint32_t quark[GOBJECT_QUARK_COUNT];               /* 0: nobody uses it */
 	uint32_t module;                                   /* libgobject */
 	uint32_t handler_name, closure_name, binding_name; /* string ids */
+	uint32_t gst_object, gst_pad, gst_bus;             /* string ids */
 	char version[16];                                  /* of GLib, "" when it does not say */
+	char gst_version[16];                              /* of GStreamer, "" when it is not there */
 	uintptr_t nullify;                                 /* g_nullify_pointer */
 	struct gobject_type type[GOBJECT_TYPES];
 };
@@ -55,6 +66,8 @@ void gobject_types_collect(void);
 /* Before main: finds out whether the program came with GObject.  If so, no later
  * collection needs the dynamic loader. */
 void gobject_types_link(void);
+/* A library is opened: it may be GStreamer. */
+void gobject_types_look_again(void);
 bool gobject_types_linked(void);
 bool gobject_types_is_glib(uintptr_t pc);
 /* NULL: there are none. */
@@ -76,6 +89,7 @@ struct gobject_heap {
 	uint8_t *role;                  /* per block: enum gobject_role */
 	struct payload objects, rules;
 	uint64_t count; /* of objects */
+	uint64_t minis; /* of them, GstMiniObjects */
 };
 
 /* The block's bytes; NULL when they cannot be read or are fewer than `size`. */
@@ -83,9 +97,20 @@ const uint8_t *gobject_block(struct gobject_heap *heap, uint32_t block, uint64_t
 /* The block of the instance at exactly this address, or SCAN_NONE. */
 uint32_t gobject_instance(const struct gobject_heap *heap, uint64_t address);
 
-/* What lies `offset` bytes into a block, into heap->objects. */
-void gobject_put(struct gobject_heap *heap, uint32_t block, uint64_t offset, uint32_t name,
-		 uint32_t refcount);
+/* What lies in a block, into heap->objects. */
+struct gobject_found {
+	uint64_t offset; /* in the block */
+	uint32_t block, name, refcount;
+	enum castaway_runtime runtime;
+};
+void gobject_put(struct gobject_heap *heap, const struct gobject_found *found);
+
+static inline const struct gobject_type *gobject_type_of(const struct gobject_heap *heap, uint32_t block)
+{
+	return &heap->types->type[heap->type[block] - 1];
+}
+/* Whether a type has this name, or descends from one that has. */
+bool gobject_is_a(const struct gobject_heap *heap, const struct gobject_type *type, uint32_t name);
 
 /* The type whose class this is, or NULL. */
 const struct gobject_type *gobject_class(const struct gobject_heap *heap, uint64_t address);
@@ -99,6 +124,13 @@ void gobject_rule(struct gobject_heap *heap, enum castaway_edge_rule rule, uint6
 void gobject_pointer(struct gobject_heap *heap, const uint8_t *where, enum castaway_strength strength);
 /* Of the instance in this block. */
 void gobject_data_rules(struct gobject_heap *heap, uint32_t block);
+/* GStreamer's own: of an instance, and of a GstMiniObject. */
+void gobject_gst_rules(struct gobject_heap *heap, uint32_t block);
+void gobject_mini_rules(struct gobject_heap *heap, uint32_t block);
+/* Of a block that is neither. */
+void gobject_structure_rules(struct gobject_heap *heap, uint32_t block);
+/* Whether the block can be a GstMiniObject, by what it holds. */
+bool gobject_is_mini(const uint8_t *bytes, uint64_t size, uint32_t *refcount);
 
 /* Both write what they find; false when memory ran out. */
 bool gobject_find(struct gobject_heap *heap);

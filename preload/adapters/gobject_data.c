@@ -150,7 +150,7 @@ static void binding_rules(struct gobject_heap *heap, uint32_t number, const uint
 void gobject_data_rules(struct gobject_heap *heap, uint32_t number)
 {
 	const uint8_t *bytes = gobject_block(heap, number, GOBJECT_SIZE);
-	const struct gobject_type *type = &heap->types->type[heap->type[number] - 1];
+	const struct gobject_type *type = gobject_type_of(heap, number);
 
 	if (bytes == NULL)
 		return;

@@ -13,7 +13,6 @@
 
 #define CLASS_SLOTS    (2 * GOBJECT_TYPES) /* a power of 2 */
 #define OBJECT_BYTES   (12 * CODEC_VARINT_MAX)
-#define REFCOUNT_SANE  (1u << 24)
 #define INSTANCE_ALIGN 16u
 /* An instance cannot begin further in: GLib keeps private data below 64 KiB. */
 #define PRIVATE_MAX (64u << 10)
@@ -76,6 +75,31 @@ const struct gobject_type *gobject_class(const struct gobject_heap *heap, uint64
 	return NULL;
 }
 
+bool gobject_is_a(const struct gobject_heap *heap, const struct gobject_type *type, uint32_t name)
+{
+	while (type->name != name && type->ancestor != 0)
+		type = &heap->types->type[type->ancestor - 1];
+	return type->name == name;
+}
+
+/* Fills in the runtime and the count. */
+static bool is_instance(const struct gobject_type *type, const uint8_t *bytes, uint64_t offset, uint64_t size,
+			struct gobject_found *ret)
+{
+	switch ((enum gobject_kind)type->kind) {
+	case GOBJECT_INSTANCE:
+		ret->runtime = CASTAWAY_RUNTIME_GOBJECT;
+		ret->refcount = gobject_half(bytes + offset + GOBJECT_REFCOUNT);
+		return offset + type->size == size && ret->refcount != 0 && ret->refcount < REFCOUNT_SANE;
+	case GOBJECT_MINI:
+		ret->runtime = CASTAWAY_RUNTIME_GST;
+		return offset == 0 && gobject_is_mini(bytes, size, &ret->refcount);
+	case GOBJECT_PARAM:
+		break;
+	}
+	return false;
+}
+
 static void look_at(struct gobject_heap *heap, uint32_t number)
 {
 	const uint64_t size = heap->index->blocks[number].size;
@@ -88,24 +112,23 @@ static void look_at(struct gobject_heap *heap, uint32_t number)
 	for (uint64_t offset = 0; offset <= last; offset += INSTANCE_ALIGN) {
 		uint64_t word = gobject_word(bytes + offset);
 		const struct gobject_type *type = word < PRIVATE_MAX ? NULL : gobject_class(heap, word);
-		uint32_t count;
+		struct gobject_found found = {.block = number, .offset = offset};
 
-		if (type == NULL || offset + type->size != size)
-			continue;
-		count = gobject_half(bytes + offset + GOBJECT_REFCOUNT);
-		if (count == 0 || count >= REFCOUNT_SANE)
+		if (type == NULL || !is_instance(type, bytes, offset, size, &found))
 			continue;
 		heap->type[number] = 1 + (uint32_t)(type - heap->types->type);
 		heap->offset[number] = (uint32_t)offset;
-		gobject_put(heap, number, offset, type->name, count);
+		heap->minis += type->kind == GOBJECT_MINI;
+		found.name = type->name;
+		gobject_put(heap, &found);
 		return;
 	}
 }
 
-void gobject_put(struct gobject_heap *heap, uint32_t number, uint64_t offset, uint32_t name,
-		 uint32_t refcount)
+void gobject_put(struct gobject_heap *heap, const struct gobject_found *found)
 {
-	const struct scan_block *block = &heap->index->blocks[number];
+	const struct scan_block *block = &heap->index->blocks[found->block];
+	const uint64_t offset = found->offset;
 	struct payload *payload = &heap->objects;
 	uint8_t *out;
 
@@ -113,11 +136,11 @@ void gobject_put(struct gobject_heap *heap, uint32_t number, uint64_t offset, ui
 		return;
 	out = codec_put_svarint(payload->at, (int64_t)(block->address + offset - payload->last_address));
 	payload->last_address = block->address + offset;
-	out = codec_put_varint(out, CASTAWAY_RUNTIME_GOBJECT);
+	out = codec_put_varint(out, found->runtime);
 	out = codec_put_varint(out, block->size - offset);
 	out = codec_put_varint(out, offset);
-	out = codec_put_varint(out, name);
-	out = codec_put_svarint(out, refcount);
+	out = codec_put_varint(out, found->name);
+	out = codec_put_svarint(out, found->refcount);
 	/* Generation, flags, birth, stack, edges: the block and the scan tell. */
 	for (int i = 0; i < 5; i++)
 		out = codec_put_varint(out, 0);

@@ -20,7 +20,6 @@
 /* struct _Handler of gsignal.c */
 #define HANDLER_SIZE     56u
 #define HANDLER_REFCOUNT 32u
-#define HANDLER_REFCOUNT 32u
 #define HANDLER_CLOSURE  40u
 #define HANDLER_INSTANCE 48u
 
@@ -148,8 +147,13 @@ static void closure_rules(struct gobject_heap *heap, uint32_t number, uint64_t a
 	if (heap->role[number] != GOBJECT_OTHER)
 		return;
 	heap->role[number] = GOBJECT_CLOSURE;
-	gobject_put(heap, number, address - heap->index->blocks[number].address, heap->types->closure_name,
-		    gobject_half(closure) & CLOSURE_REFCOUNT);
+	gobject_put(heap, &(struct gobject_found){
+				  .block = number,
+				  .offset = address - heap->index->blocks[number].address,
+				  .name = heap->types->closure_name,
+				  .refcount = gobject_half(closure) & CLOSURE_REFCOUNT,
+				  .runtime = CASTAWAY_RUNTIME_GOBJECT,
+			  });
 	notifier_rules(heap, closure);
 }
 
@@ -170,7 +174,12 @@ static void handler_rules(struct gobject_heap *heap, uint32_t number)
 	if (closure == SCAN_NONE)
 		return;
 	heap->role[number] = GOBJECT_HANDLER;
-	gobject_put(heap, number, 0, heap->types->handler_name, gobject_half(bytes + HANDLER_REFCOUNT));
+	gobject_put(heap, &(struct gobject_found){
+				  .block = number,
+				  .name = heap->types->handler_name,
+				  .refcount = gobject_half(bytes + HANDLER_REFCOUNT),
+				  .runtime = CASTAWAY_RUNTIME_GOBJECT,
+			  });
 	gobject_rule(heap, CASTAWAY_RULE_KEPT_BY, block->address, heap->index->blocks[instance].address);
 	gobject_pointer(heap, bytes + HANDLER_INSTANCE, CASTAWAY_WEAK);
 	closure_rules(heap, closure, gobject_word(bytes + HANDLER_CLOSURE));
@@ -242,7 +251,7 @@ static void type_rules(struct gobject_heap *heap, uint32_t number)
 	const struct gobject_type *type =
 		bytes != NULL ? gobject_class(heap, gobject_word(bytes + TYPE_CLASS)) : NULL;
 
-	if (type != NULL && type->size == 0)
+	if (type != NULL && type->kind == GOBJECT_PARAM)
 		gobject_pointer(heap, bytes + TYPE_DATA, CASTAWAY_BORROWED);
 }
 
@@ -256,11 +265,15 @@ bool gobject_rules(struct gobject_heap *heap)
 	for (uint32_t i = 0; i < blocks; i++)
 		handler_rules(heap, i);
 	for (uint32_t i = 0; i < blocks; i++) {
-		if (heap->type[i] != 0) {
-			gobject_data_rules(heap, i);
-		} else {
+		if (heap->type[i] == 0) {
 			table_rules(heap, i);
 			type_rules(heap, i);
+			gobject_structure_rules(heap, i);
+		} else if (gobject_type_of(heap, i)->kind == GOBJECT_MINI) {
+			gobject_mini_rules(heap, i);
+		} else {
+			gobject_data_rules(heap, i);
+			gobject_gst_rules(heap, i);
 		}
 	}
 	return true;

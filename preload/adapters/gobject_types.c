@@ -11,6 +11,7 @@
 
 #include "../arena.h"
 #include "../emit.h"
+#include "../guard.h"
 #include "../rawio.h"
 #include "../resolve.h"
 #include "../stack.h"
@@ -19,6 +20,8 @@
 
 #define FUNDAMENTAL_OBJECT (20ul << 2)
 #define FUNDAMENTAL_PARAM  (19ul << 2)
+#define FUNDAMENTAL_BOXED  (18ul << 2)
+#define FUNDAMENTALS_END   (256ul << 2) /* smaller numbers are no addresses */
 #define DEPTH_MAX          64u
 
 struct type_query {
@@ -31,11 +34,15 @@ static struct {
 	unsigned long *(*g_type_children)(unsigned long type, unsigned *count);
 	void *(*g_type_class_peek)(unsigned long type);
 	void (*g_type_query)(unsigned long type, struct type_query *query);
+	const char *(*g_type_name)(unsigned long type);
 	unsigned (*g_quark_try_string)(const char *text);
 	void (*g_free)(void *memory);
 	void *g_nullify_pointer;
 	const unsigned *version[3];
+	void (*gst_version)(unsigned *major, unsigned *minor, unsigned *micro, unsigned *nano);
 } s_glib;
+
+static bool s_look_again;
 
 static struct gobject_types *s_tables[2];
 static struct gobject_types *s_current;
@@ -58,6 +65,7 @@ static bool load_from(void *gobject, void *glib)
 	*(void **)&s_glib.g_type_children = dlsym(gobject, "g_type_children");
 	*(void **)&s_glib.g_type_class_peek = dlsym(gobject, "g_type_class_peek");
 	*(void **)&s_glib.g_type_query = dlsym(gobject, "g_type_query");
+	*(void **)&s_glib.g_type_name = dlsym(gobject, "g_type_name");
 	*(void **)&s_glib.g_quark_try_string = dlsym(glib, "g_quark_try_string");
 	*(void **)&s_glib.g_free = dlsym(glib, "g_free");
 	s_glib.g_nullify_pointer = dlsym(glib, "g_nullify_pointer");
@@ -65,10 +73,25 @@ static bool load_from(void *gobject, void *glib)
 	s_glib.version[1] = dlsym(glib, "glib_minor_version");
 	s_glib.version[2] = dlsym(glib, "glib_micro_version");
 	return s_glib.g_type_children != NULL && s_glib.g_type_class_peek != NULL &&
-	       s_glib.g_type_query != NULL && s_glib.g_quark_try_string != NULL && s_glib.g_free != NULL;
+	       s_glib.g_type_query != NULL && s_glib.g_type_name != NULL &&
+	       s_glib.g_quark_try_string != NULL && s_glib.g_free != NULL;
 }
 
-static bool load(void)
+static void load_gst(void)
+{
+	void *gst = open_library("libgstreamer-1.0.so.0");
+
+	*(void **)&s_glib.gst_version = dlsym(gst != NULL ? gst : RTLD_DEFAULT, "gst_version");
+	if (gst != NULL)
+		(void)g_real.dlclose(gst);
+}
+
+void gobject_types_look_again(void)
+{
+	__atomic_store_n(&s_look_again, true, __ATOMIC_RELAXED);
+}
+
+static bool load_all(void)
 {
 	void *gobject = open_library("libgobject-2.0.so.0");
 	void *glib = open_library("libglib-2.0.so.0");
@@ -79,7 +102,18 @@ static bool load(void)
 		(void)g_real.dlclose(gobject);
 	if (glib != NULL)
 		(void)g_real.dlclose(glib);
+	if (loaded)
+		load_gst();
 	adapter_forget_error();
+	return loaded;
+}
+
+static bool load(void)
+{
+	const unsigned depth = guard_suspend();
+	const bool loaded = load_all();
+
+	guard_resume(depth);
 	return loaded;
 }
 
@@ -103,8 +137,10 @@ bool gobject_types_is_glib(uintptr_t pc)
 	return modules_find(pc, &bias) == s_glib_module;
 }
 
-/* An abstract type, or one without an instance yet, has no class. */
-static void add_type(struct gobject_types *types, unsigned long fundamental, unsigned long type)
+/* Returns what descendants have as their ancestor.  An abstract type, or one
+ * without an instance yet, has no class. */
+static uint16_t add_type(struct gobject_types *types, enum gobject_kind kind, unsigned long type,
+			 uint16_t ancestor)
 {
 	struct type_query query = {0};
 	const unsigned long *class = s_glib.g_type_class_peek(type);
@@ -112,24 +148,52 @@ static void add_type(struct gobject_types *types, unsigned long fundamental, uns
 
 	s_glib.g_type_query(type, &query);
 	if (class == NULL || *class != type || query.name == NULL || query.instance_size < GOBJECT_SIZE)
+		return ancestor;
+	*entry = (struct gobject_type){
+		.class = (uintptr_t) class,
+		.size = kind == GOBJECT_INSTANCE ? query.instance_size : 0,
+		.name = strings_intern(query.name, strlen(query.name)),
+		.ancestor = ancestor,
+		.kind = (uint8_t)kind,
+	};
+	return (uint16_t)++types->count;
+}
+
+/* A GstMiniObject begins with its type, which is the address of a description. */
+static void add_boxed(struct gobject_types *types, unsigned long type)
+{
+	const char *name = s_glib.g_type_name(type);
+
+	if (name == NULL || type < FUNDAMENTALS_END)
 		return;
-	entry->class = (uintptr_t) class;
-	entry->size = fundamental == FUNDAMENTAL_OBJECT ? query.instance_size : 0;
-	entry->name = strings_intern(query.name, strlen(query.name));
-	types->count++;
+	types->type[types->count++] = (struct gobject_type){
+		.class = type, .name = strings_intern(name, strlen(name)), .kind = GOBJECT_MINI};
+}
+
+static bool collect_boxed(struct gobject_types *types)
+{
+	unsigned count = 0;
+	unsigned long *children = s_glib.g_type_children(FUNDAMENTAL_BOXED, &count);
+	bool whole = types->count + count <= GOBJECT_TYPES;
+
+	for (unsigned i = 0; whole && i < count; i++)
+		add_boxed(types, children[i]);
+	s_glib.g_free(children);
+	return whole;
 }
 
 /* Depth first, children in their order; false when it is too deep or too much. */
-static bool walk(struct gobject_types *types, unsigned long fundamental)
+static bool walk(struct gobject_types *types, enum gobject_kind kind, unsigned long fundamental)
 {
 	struct {
 		unsigned long *types;
 		unsigned count, next;
+		uint16_t ancestor;
 	} level[DEPTH_MAX];
 	unsigned depth = 1;
 	bool whole = true;
 
-	add_type(types, fundamental, fundamental);
+	level[0].ancestor = add_type(types, kind, fundamental, 0);
 	level[0].types = s_glib.g_type_children(fundamental, &level[0].count);
 	level[0].next = 0;
 	while (depth > 0) {
@@ -144,7 +208,7 @@ static bool walk(struct gobject_types *types, unsigned long fundamental)
 			whole = false;
 			continue;
 		}
-		add_type(types, fundamental, type);
+		level[depth].ancestor = add_type(types, kind, type, level[depth - 1].ancestor);
 		level[depth].types = s_glib.g_type_children(type, &level[depth].count);
 		level[depth++].next = 0;
 	}
@@ -175,6 +239,21 @@ static void name_version(struct gobject_types *types)
 	for (unsigned i = 0; i < 3 && s_glib.version[i] != NULL; i++) {
 		rawio_text_put(&text, i > 0 ? "." : "");
 		rawio_text_put_number(&text, *s_glib.version[i]);
+	}
+}
+
+static void name_gst_version(struct gobject_types *types)
+{
+	struct rawio_text text;
+	unsigned version[4] = {0};
+
+	rawio_text_begin(&text, types->gst_version, sizeof(types->gst_version));
+	if (s_glib.gst_version == NULL)
+		return;
+	s_glib.gst_version(&version[0], &version[1], &version[2], &version[3]);
+	for (unsigned i = 0; i < 3; i++) {
+		rawio_text_put(&text, i > 0 ? "." : "");
+		rawio_text_put_number(&text, version[i]);
 	}
 }
 
@@ -216,15 +295,28 @@ static void collect(void)
 	if (types == NULL)
 		return;
 	types->count = 0;
-	if (!walk(types, FUNDAMENTAL_OBJECT) || !walk(types, FUNDAMENTAL_PARAM))
+	if (s_glib.gst_version == NULL && __atomic_exchange_n(&s_look_again, false, __ATOMIC_RELAXED)) {
+		const unsigned depth = guard_suspend();
+
+		load_gst();
+		adapter_forget_error();
+		guard_resume(depth);
+	}
+	if (!walk(types, GOBJECT_INSTANCE, FUNDAMENTAL_OBJECT) ||
+	    !walk(types, GOBJECT_PARAM, FUNDAMENTAL_PARAM) ||
+	    (s_glib.gst_version != NULL && !collect_boxed(types)))
 		limits_count(CASTAWAY_LIMIT_ADAPTER_OFF, 1, "gobject: more types than are looked at");
 	collect_quarks(types);
 	types->nullify = (uintptr_t)s_glib.g_nullify_pointer;
 	name_version(types);
+	name_gst_version(types);
 	check_slices();
 	types->handler_name = strings_intern("signal handler", 14);
 	types->closure_name = strings_intern("GClosure", 8);
 	types->binding_name = strings_intern("GBinding", 8);
+	types->gst_object = strings_intern("GstObject", 9);
+	types->gst_pad = strings_intern("GstPad", 6);
+	types->gst_bus = strings_intern("GstBus", 6);
 	types->module = modules_find((uintptr_t) * (void **)&s_glib.g_type_children, &bias);
 	__atomic_store_n(&s_current, types, __ATOMIC_RELEASE);
 }
