@@ -72,7 +72,7 @@ static void write_headline(struct report_text *report)
 
 static void line(struct report_text *report, const char *name, char *content)
 {
-	char *head = report_text_format("%-9s", name);
+	char *head = report_place_format("%-9s", name);
 
 	if (head != NULL && content != NULL)
 		textout_paragraph(&report->out, TEXTOUT_BOLD, head, 9, content);
@@ -122,19 +122,19 @@ static void write_origin(struct report_text *report)
 	if (trace->has_end && report_model_time(&report->model, trace->end_ticks, &time))
 		textout_duration(time, ran);
 	line(report, "Program",
-	     report_text_format("%s, pid %" PRIu32 "%s%s", program != NULL ? program : "(unknown)",
-				trace->header.pid, *ran != '\0' ? ", ran " : "", ran));
+	     report_place_format("%s, pid %" PRIu32 "%s%s", program != NULL ? program : "(unknown)",
+				 trace->header.pid, *ran != '\0' ? ", ran " : "", ran));
 	line(report, "Trace",
-	     report_text_format("%s, %s", trace->path != NULL ? trace->path : "-", why_incomplete(trace)));
+	     report_place_format("%s, %s", trace->path != NULL ? trace->path : "-", why_incomplete(trace)));
 	if (report_model_time(&report->model, analysis->ticks, &time))
 		textout_duration(time, when);
 	if (snapshot == NULL)
-		line(report, "Moment", report_text_format("from the events alone, at %s", when));
+		line(report, "Moment", report_place_format("from the events alone, at %s", when));
 	else
 		line(report, "Moment",
-		     report_text_format("snapshot %" PRIu32 " (%s) at %s, %s, pause %s", snapshot->index,
-					reason != NULL ? reason : "unknown", when, how_taken(snapshot),
-					textout_duration(snapshot->pause_ns, pause)));
+		     report_place_format("snapshot %" PRIu32 " (%s) at %s, %s, pause %s", snapshot->index,
+					 reason != NULL ? reason : "unknown", when, how_taken(snapshot),
+					 textout_duration(snapshot->pause_ns, pause)));
 }
 
 static void write_scope(struct report_text *report)
@@ -143,7 +143,7 @@ static void write_scope(struct report_text *report)
 	char bytes[TEXTOUT_NUMBER];
 
 	line(report, "Seen",
-	     report_text_format(
+	     report_place_format(
 		     "%" PRIu64 " objects with %" PRIu64 " references; %" PRIu64 " live blocks, %s%s",
 		     summary->objects, summary->references, summary->blocks,
 		     textout_size(summary->bytes, bytes),
@@ -160,34 +160,6 @@ static void title(struct report_text *report, const char *text)
 	textout_put(&report->out, "\n");
 }
 
-static void write_leak(struct report_text *report, const struct leak *leak)
-{
-	const char *type = trace_text(report->model.analysis->trace, leak->type);
-	char size[TEXTOUT_NUMBER], direct[TEXTOUT_NUMBER], times[TEXTOUT_NUMBER];
-	char *place = report_text_place(report, leak->stack);
-
-	textout_put(&report->out, "  %s  %" PRIu64 " x  %s, %s, allocated in %s  [%016" PRIx64 "]\n",
-		    verdict_name(leak->verdict), leak->count, *type != '\0' ? type : "block",
-		    textout_size(leak->direct_bytes, direct), place != NULL ? place : "an unknown place",
-		    leak->fingerprint);
-	if (leak->verdict == VERDICT_OVER_REFERENCED)
-		textout_put(&report->out, "      %" PRId64 " %s, but nothing points to it any more\n",
-			    leak->refcount, leak->refcount == 1 ? "count is left" : "counts are left");
-	if (leak->blocks > leak->count)
-		textout_put(&report->out, "      keeps %s more, %s\n",
-			    textout_plural(leak->blocks - leak->count, "block", "blocks", times),
-			    textout_size(leak->bytes - leak->direct_bytes, size));
-	report_text_stack(report, 6, leak->stack);
-	free(place);
-	place = report_text_place(report, leak->taken);
-	if (place != NULL) {
-		textout_put(&report->out, "      the reference that nobody gave back was taken in %s\n",
-			    place);
-		report_text_stack(report, 6, leak->taken);
-	}
-	free(place);
-}
-
 static void write_leaks(struct report_text *report)
 {
 	const struct analysis *analysis = report->model.analysis;
@@ -197,7 +169,7 @@ static void write_leaks(struct report_text *report)
 		return;
 	title(report, "Leaks");
 	for (size_t i = 0; i < analysis->leak_count && (limit == 0 || i < limit); i++)
-		write_leak(report, &analysis->leaks[i]);
+		report_text_leak(report, &analysis->leaks[i]);
 	if (limit > 0 && analysis->leak_count > limit)
 		textout_put(&report->out, "  ... and %zu more\n", analysis->leak_count - limit);
 	textout_put(&report->out, "\n");
@@ -213,11 +185,11 @@ static void write_leak_summary(struct report_text *report)
 	if (summary->leaked_blocks + summary->over_referenced == 0)
 		return;
 	line(report, "Leaked",
-	     report_text_format("%s, %s; %s over-referenced%s",
-				textout_plural(summary->leaked_blocks, "block", "blocks", blocks),
-				textout_size(summary->leaked_bytes, bytes),
-				textout_plural(summary->over_referenced, "object", "objects", objects),
-				analysis->leak_count > 0 ? "" : " (--leaks lists them)"));
+	     report_place_format("%s, %s; %s over-referenced%s",
+				 textout_plural(summary->leaked_blocks, "block", "blocks", blocks),
+				 textout_size(summary->leaked_bytes, bytes),
+				 textout_plural(summary->over_referenced, "object", "objects", objects),
+				 analysis->leak_count > 0 ? "" : " (--leaks lists them)"));
 }
 
 static void write_generations(struct report_text *report, const struct generation_row rows[static 3])
@@ -282,7 +254,7 @@ static void write_misuse(struct report_text *report)
 	title(report, "Misuse");
 	for (size_t i = 0; i < count; i++) {
 		const char *type = trace_text(analysis->trace, misuses[i].type);
-		char *place = report_text_place(report, misuses[i].stack);
+		char *place = report_place(&report->model, misuses[i].stack);
 
 		textout_put(&report->out,
 			    "  %s: %s 0x%" PRIx64 ", %" PRIu64 " x, in %s (thread %" PRIu32 ")\n",
@@ -303,10 +275,10 @@ static void write_limits(struct report_text *report)
 
 		if (i == 0)
 			title(report, "Not seen");
-		text = report_text_format("%" PRIu64 " x %s%s%s%s [%s]", limit.count, limit.message,
-					  limit.detail != NULL ? " (" : "",
-					  limit.detail != NULL ? limit.detail : "",
-					  limit.detail != NULL ? ")" : "", limit.code);
+		text = report_place_format("%" PRIu64 " x %s%s%s%s [%s]", limit.count, limit.message,
+					   limit.detail != NULL ? " (" : "",
+					   limit.detail != NULL ? limit.detail : "",
+					   limit.detail != NULL ? ")" : "", limit.code);
 		if (text != NULL)
 			textout_paragraph(&report->out, TEXTOUT_PLAIN, "  ", 4, text);
 		free(text);

@@ -45,7 +45,7 @@ static const char *type_of(const struct report_text *report, uint32_t node)
 
 static void paragraph(struct report_text *report, const char *first, char *content)
 {
-	char *head = report_text_format("%*s%s", INDENT, "", first);
+	char *head = report_place_format("%*s%s", INDENT, "", first);
 
 	if (head != NULL && content != NULL)
 		textout_paragraph(&report->out, TEXTOUT_BOLD, head, INDENT + 2, content);
@@ -58,7 +58,7 @@ static void paragraph(struct report_text *report, const char *first, char *conte
 static void member_row(struct report_text *report, uint32_t number, uint32_t index, int type_width)
 {
 	const struct graph_node *node = &report->model.analysis->graph->node[index];
-	char text[TEXTOUT_NUMBER], *place = report_text_place(report, node->stack);
+	char text[TEXTOUT_NUMBER], *place = report_place(&report->model, node->stack);
 
 	textout_put(&report->out, "%*s", INDENT + 2, "");
 	snprintf(text, sizeof(text), "#%" PRIu32, number);
@@ -158,7 +158,7 @@ static void write_acquired(struct report_text *report, const struct report_step 
 	for (size_t i = 0; i < count && i < MAX_TAKEN; i++) {
 		const struct graph_edge *edge = &graph->edge[steps[i].edge];
 		const char *field = report_model_field(&report->model, edge);
-		char *place = report_text_place(report, report_model_edge_stack(&report->model, edge));
+		char *place = report_place(&report->model, report_model_edge_stack(&report->model, edge));
 
 		if (place == NULL)
 			continue;
@@ -180,7 +180,7 @@ static void write_break(struct report_text *report, const struct break_advice *a
 {
 	if (advice->present)
 		paragraph(report,
-			  "Break it: ", report_text_format("%s (%s)", advice->action, advice->reason));
+			  "Break it: ", report_place_format("%s (%s)", advice->action, advice->reason));
 }
 
 static void write_evidence(struct report_text *report, const struct evidence *evidence)
@@ -190,18 +190,18 @@ static void write_evidence(struct report_text *report, const struct evidence *ev
 
 	if (edges != NULL && strcmp(edges, "scanned") == 0 && evidence->refcounts == 0) {
 		paragraph(report, "Evidence: ",
-			  report_text_format("no pointer leads here from anything that the program holds"));
+			  report_place_format("no pointer leads here from anything that the program holds"));
 		return;
 	}
 	if (via != NULL && strcmp(via, "none") != 0)
-		reach = report_text_format("; still pointed to, but only through a %s reference", via);
+		reach = report_place_format("; still pointed to, but only through a %s reference", via);
 	paragraph(report, "Evidence: ",
-		  report_text_format("%" PRId64 " %s: %" PRId64 " explained from inside, %" PRId64
-				     " from outside, %" PRId64 " unexplained; %s edges%s",
-				     evidence->refcounts, evidence->refcounts == 1 ? "count" : "counts",
-				     evidence->explained_inside, evidence->explained_outside,
-				     evidence->unexplained, edges != NULL ? edges : "unknown",
-				     reach != NULL ? reach : ""));
+		  report_place_format("%" PRId64 " %s: %" PRId64 " explained from inside, %" PRId64
+				      " from outside, %" PRId64 " unexplained; %s edges%s",
+				      evidence->refcounts, evidence->refcounts == 1 ? "count" : "counts",
+				      evidence->explained_inside, evidence->explained_outside,
+				      evidence->unexplained, edges != NULL ? edges : "unknown",
+				      reach != NULL ? reach : ""));
 	free(reach);
 }
 
@@ -212,12 +212,12 @@ static void write_references(struct report_text *report, const struct evidence *
 	if (evidence->counted_by_runtime == 0)
 		return;
 	if (evidence->unseen != 0)
-		unseen = report_text_format(
+		unseen = report_place_format(
 			"; the counts differ from the recorded calls by %s, made where no call can be "
 			"recorded",
 			textout_plural((uint64_t)evidence->unseen, "call", "calls", number));
 	paragraph(report, "References: ",
-		  report_text_format("%" PRId64 " of %" PRId64 " explained by recorded calls%s",
+		  report_place_format("%" PRId64 " of %" PRId64 " explained by recorded calls%s",
 				     evidence->recorded, evidence->counted_by_runtime,
 				     unseen != NULL ? unseen : ""));
 	free(unseen);
@@ -232,17 +232,17 @@ static void write_stranding(struct report_text *report, const struct stranding *
 
 	if (!stranding->present)
 		return;
-	place = report_text_place(report, stranding->stack);
+	place = report_place(&report->model, stranding->stack);
 	if (report_model_time(&report->model, stranding->ticks, &time))
-		when = report_text_format(", %s after the start", textout_duration(time, duration));
+		when = report_place_format(", %s after the start", textout_duration(time, duration));
 	paragraph(report, "Stranded by: ",
-		  report_text_format("%s of %s in %s (thread %" PRIu32 "%s)",
-				     report_model_opcode(stranding->opcode, operation),
-				     stranding->object < graph->node_count
-					     ? type_of(report, stranding->object)
-					     : "an object",
-				     place != NULL ? place : "an unknown place", stranding->thread,
-				     when != NULL ? when : ""));
+		  report_place_format("%s of %s in %s (thread %" PRIu32 "%s)",
+				      report_model_opcode(stranding->opcode, operation),
+				      stranding->object < graph->node_count
+					      ? type_of(report, stranding->object)
+					      : "an object",
+				      place != NULL ? place : "an unknown place", stranding->thread,
+				      when != NULL ? when : ""));
 	report_text_stack(report, INDENT + 2, stranding->stack);
 	free(place);
 	free(when);

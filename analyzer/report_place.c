@@ -4,12 +4,13 @@
  * C library does before main, and with the one frame picked out that says
  * where in the program it was.
  */
+#include "report_place.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "report_text.h"
 
 /* Modules whose frames are machinery: the caller of these is the place. */
 static const char *const machinery[] = {
@@ -30,7 +31,7 @@ static const char *const starters[] = {
 	"__libc_start_call_main", "__libc_start_main", "_start", "start_thread", "clone3", "clone",
 };
 
-static const char *base_name(const char *path)
+const char *report_place_base(const char *path)
 {
 	const char *slash = path != NULL ? strrchr(path, '/') : NULL;
 
@@ -39,7 +40,7 @@ static const char *base_name(const char *path)
 
 static bool is_machinery(const struct symbols_frame *frame)
 {
-	const char *module = base_name(frame->module);
+	const char *module = report_place_base(frame->module);
 
 	/* Functions of its headers that were inlined into the program. */
 	if (frame->file != NULL && strstr(frame->file, "/glib-2.0/") != NULL)
@@ -58,7 +59,7 @@ static bool is_starter(const struct symbols_frame *frame)
 	return false;
 }
 
-char *report_text_format(const char *format, ...)
+char *report_place_format(const char *format, ...)
 {
 	va_list arguments;
 	char *text = NULL;
@@ -70,26 +71,26 @@ char *report_text_format(const char *format, ...)
 	return text;
 }
 
-static char *describe(const struct symbols_frame *frame)
+char *report_place_describe(const struct symbols_frame *frame)
 {
-	const char *module = base_name(frame->module);
-	const char *file = base_name(frame->file);
+	const char *module = report_place_base(frame->module);
+	const char *file = report_place_base(frame->file);
 
 	if (frame->function != NULL && file != NULL && frame->line > 0)
-		return report_text_format("%s at %s:%u", frame->function, file, frame->line);
+		return report_place_format("%s at %s:%u", frame->function, file, frame->line);
 	if (frame->function != NULL && module != NULL)
-		return report_text_format("%s in %s", frame->function, module);
+		return report_place_format("%s in %s", frame->function, module);
 	if (frame->function != NULL)
 		return strdup(frame->function);
 	if (file != NULL && frame->line > 0)
-		return report_text_format("%s:%u", file, frame->line);
+		return report_place_format("%s:%u", file, frame->line);
 	if (module != NULL)
-		return report_text_format("%s+0x%" PRIx64, module, frame->offset);
-	return report_text_format("0x%" PRIx64, frame->offset);
+		return report_place_format("%s+0x%" PRIx64, module, frame->offset);
+	return report_place_format("0x%" PRIx64, frame->offset);
 }
 
 /* A line of a script says more than the interpreter that ran it. */
-static size_t pick_frame(const struct symbols_frame *frames, size_t count)
+size_t report_place_pick(const struct symbols_frame *frames, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		if (frames[i].language != NULL && strcmp(frames[i].language, "python") == 0)
@@ -100,39 +101,28 @@ static size_t pick_frame(const struct symbols_frame *frames, size_t count)
 	return 0;
 }
 
-char *report_text_place(const struct report_text *report, uint32_t stack)
+size_t report_place_stack(const struct report_model *model, uint32_t stack, struct symbols_frame **ret)
+{
+	size_t count = 0, shown = 0;
+
+	*ret = NULL;
+	if (stack != 0 && model->analysis->symbols != NULL)
+		count = symbols_program_stack(model->analysis->symbols, stack, 0, ret);
+	while (shown < count && !is_starter(&(*ret)[shown]))
+		shown++;
+	return shown;
+}
+
+char *report_place(const struct report_model *model, uint32_t stack)
 {
 	struct symbols_frame *frames = NULL;
 	size_t count = 0;
 	char *text = NULL;
 
-	if (stack != 0 && report->model.analysis->symbols != NULL)
-		count = symbols_program_stack(report->model.analysis->symbols, stack, 64, &frames);
+	if (stack != 0 && model->analysis->symbols != NULL)
+		count = symbols_program_stack(model->analysis->symbols, stack, 64, &frames);
 	if (count > 0)
-		text = describe(&frames[pick_frame(frames, count)]);
+		text = report_place_describe(&frames[report_place_pick(frames, count)]);
 	free(frames);
 	return text;
-}
-
-void report_text_stack(struct report_text *report, unsigned indent, uint32_t stack)
-{
-	size_t max = report->model.options->max_frames;
-	struct symbols_frame *frames = NULL;
-	size_t count = 0, shown = 0, at = 0;
-
-	if (stack != 0 && report->model.analysis->symbols != NULL)
-		count = symbols_program_stack(report->model.analysis->symbols, stack, 0, &frames);
-	for (; at < count && (max == 0 || shown < max); at++) {
-		char *text;
-
-		if (is_starter(&frames[at]))
-			break;
-		text = describe(&frames[at]);
-		textout_put(&report->out, "%*s%s\n", (int)indent, "", text != NULL ? text : "?");
-		free(text);
-		shown++;
-	}
-	if (at < count && !is_starter(&frames[at]))
-		textout_put(&report->out, "%*s... and %zu more frames\n", (int)indent, "", count - at);
-	free(frames);
 }
