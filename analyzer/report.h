@@ -14,7 +14,7 @@ struct report_options {
 	bool color;
 	bool all_members;    /* --members=all */
 	size_t max_frames;   /* per stack; 0 = all */
-	size_t max_findings; /* text only; 0 = all */
+	size_t max_findings; /* text, html, dot; 0 = all */
 };
 
 struct report_format {
@@ -26,7 +26,13 @@ struct report_format {
 /* X(name) */
 #define REPORT_FORMATS(X) \
 	X(text)           \
-	X(json)
+	X(json)           \
+	X(html)           \
+	X(sarif)          \
+	X(junit)          \
+	X(dot)            \
+	X(pprof)          \
+	X(heapsnapshot)
 
 #define X(name) extern const struct report_format report_##name;
 REPORT_FORMATS(X)

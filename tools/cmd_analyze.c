@@ -28,7 +28,8 @@ static const struct option_row g_rows[] = {
 	 "write to FILE instead of standard output; it appears when it is complete"},
 	{"frames", 0, "N", option_number, &g_analyze.frames,
 	 "frames per stack at most; 0 = all (default: 12)"},
-	{"top", 0, "N", option_number, &g_analyze.findings, "findings at most, in text; 0 = all (default)"},
+	{"top", 0, "N", option_number, &g_analyze.findings,
+	 "findings at most, in text, html and dot; 0 = all (default)"},
 	{0},
 };
 #undef X

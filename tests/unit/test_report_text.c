@@ -136,24 +136,6 @@ static void test_find(void **state)
 	assert_null(report_find(""));
 }
 
-static void test_full_disk(void **state)
-{
-	struct report_options options = {.max_frames = 12};
-	struct world *w = world_new_ring(MAX_NODES);
-	const char *const names[] = {"text", "json"};
-
-	for (size_t i = 0; i < 2; i++) {
-		FILE *out = fopen("/dev/full", "w");
-		struct error error = {0};
-
-		assert_non_null(out);
-		assert_int_equal(report_find(names[i])->write(&w->analysis, &options, out, &error), ERROR_IO);
-		assert_int_equal(error.code, ERROR_IO);
-		fclose(out);
-	}
-	world_free(w);
-}
-
 static void test_units(void **state)
 {
 	static const struct {
@@ -184,7 +166,7 @@ int main(void)
 		cmocka_unit_test(test_text_pairs),   cmocka_unit_test(test_text_color),
 		cmocka_unit_test(test_text_empty),   cmocka_unit_test(test_text_large),
 		cmocka_unit_test(test_text_hostile), cmocka_unit_test(test_find),
-		cmocka_unit_test(test_full_disk),    cmocka_unit_test(test_units),
+		cmocka_unit_test(test_units),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
