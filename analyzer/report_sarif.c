@@ -172,17 +172,18 @@ static void put_related(struct jsontext *json, const struct report_model *model,
 			report_place_format("%s.%s was set here", report_model_name(model, steps[i].from),
 					    field ? field : "(unnamed)");
 
-		put_place(json, model, report_model_edge_stack(edge), what);
+		put_place(json, model, report_model_edge_stack(model, edge), what);
 		free(what);
 	}
 	jsontext_array_end(json);
 }
 
-static uint32_t first_stack(const struct graph *graph, const struct finding *finding,
+static uint32_t first_stack(const struct report_model *model, const struct finding *finding,
 			    const struct structure *structure)
 {
+	const struct graph *graph = model->analysis->graph;
 	uint32_t stack = finding->advice.present && finding->advice.edge < graph->edge_count
-				 ? report_model_edge_stack(&graph->edge[finding->advice.edge])
+				 ? report_model_edge_stack(model, &graph->edge[finding->advice.edge])
 				 : 0;
 
 	for (uint32_t i = 0; stack == 0 && structure->members && i < structure->member_count; i++)
@@ -201,7 +202,7 @@ static void write_finding(struct jsontext *json, struct report_model *model, con
 	report_model_enter(model, structure);
 	count = report_model_cycle(model, finding, &steps);
 	jsontext_array(json, "locations", JSONTEXT_LINES);
-	put_place(json, model, first_stack(model->analysis->graph, finding, structure), NULL);
+	put_place(json, model, first_stack(model, finding, structure), NULL);
 	jsontext_array_end(json);
 	put_related(json, model, steps, count);
 	jsontext_array(json, "stacks", JSONTEXT_LINES);
@@ -228,6 +229,7 @@ static void write_leak(struct jsontext *json, const struct report_model *model, 
 	jsontext_array_end(json);
 	jsontext_array(json, "stacks", JSONTEXT_LINES);
 	put_stack(json, model, leak->stack, "it was allocated here");
+	put_stack(json, model, leak->taken, "the reference that nobody gave back was taken here");
 	jsontext_array_end(json);
 	jsontext_object_end(json);
 	free(message);
