@@ -218,8 +218,8 @@ static void write_references(struct report_text *report, const struct evidence *
 			textout_plural((uint64_t)evidence->unseen, "call", "calls", number));
 	paragraph(report, "References: ",
 		  report_place_format("%" PRId64 " of %" PRId64 " explained by recorded calls%s",
-				     evidence->recorded, evidence->counted_by_runtime,
-				     unseen != NULL ? unseen : ""));
+				      evidence->recorded, evidence->counted_by_runtime,
+				      unseen != NULL ? unseen : ""));
 	free(unseen);
 }
 
