@@ -22,6 +22,7 @@ struct reading {
 	struct snapshot_pointer_record *pointers;
 	size_t pointer_capacity;
 	uint32_t blocks; /* block numbers are below */
+	uint32_t unit;   /* of pointers' offsets, in bytes */
 	union {
 		snapshot_object_fn object;
 		snapshot_block_fn block;
@@ -92,6 +93,9 @@ static enum error_code read_all(struct reading *r, uint16_t type, payload_reader
 	free(buffer);
 	free(r->edges);
 	free(r->pointers);
+	r->edges = NULL;
+	r->pointers = NULL;
+	r->edge_capacity = r->pointer_capacity = 0;
 	if (code == ERROR_MEMORY)
 		return no_memory(r->error);
 	if (code == ERROR_NONE && r->cancelled)
@@ -288,7 +292,7 @@ static uint32_t get_pointers(struct reading *r, uint64_t from, uint32_t count)
 	for (uint32_t i = 0; i < count && !r->cursor.failed; i++) {
 		struct snapshot_pointer_record *pointer = &r->pointers[kept];
 
-		offset += codec_get_varint(&r->cursor) * 8;
+		offset += codec_get_varint(&r->cursor) * r->unit;
 		pointer->offset = offset;
 		kept += get_block(r, from, &pointer->to);
 		pointer->interior = codec_get_varint(&r->cursor);
@@ -332,9 +336,13 @@ enum error_code snapshot_read_pointers(struct trace *trace, const struct trace_s
 {
 	struct reading r = {
 		.trace = trace, .snapshot = snapshot, .error = error, .arg = arg, .blocks = blocks};
+	enum error_code code;
 
 	r.visit.pointers = visit;
-	return read_all(&r, CASTAWAY_CHUNK_SCAN_EDGES, read_pointers);
+	r.unit = 8;
+	code = read_all(&r, CASTAWAY_CHUNK_SCAN_EDGES, read_pointers);
+	r.unit = 1;
+	return code == ERROR_NONE ? read_all(&r, CASTAWAY_CHUNK_SCAN_EDGES_FINE, read_pointers) : code;
 }
 
 static enum error_code read_roots(struct reading *r)

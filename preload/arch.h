@@ -6,6 +6,7 @@
 #ifndef ARCH_H
 #define ARCH_H
 
+#include <cpuid.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -59,6 +60,16 @@ void arch_set_thread_pointer(uintptr_t pointer);
 		(thread)->tls = arch_thread_pointer();                 \
 		(thread)->in_syscall = true;                           \
 	} while (0)
+
+/* For functions that may count bits with one instruction: only where
+ * arch_counts_bits(). */
+#define ARCH_COUNTS_BITS __attribute__((target("popcnt")))
+static inline bool arch_counts_bits(void)
+{
+	unsigned a, b, c, d;
+
+	return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_POPCNT) != 0;
+}
 
 /* Prepares a block of memory as thread-local storage of a task that runs code
  * compiled for this libc; returns the value for CLONE_SETTLS. */

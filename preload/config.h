@@ -30,6 +30,10 @@
 	  "scan at the end of a CPython program too, whose objects are read without (yes|no)")             \
 	X(BOOL, "scrub", scrub, 1,                                                                         \
 	  "with scan, zero new blocks, so that old pointers in them hold nothing (yes|no)")                \
+	X(UINT, "scan-alignment", scan_alignment, 8,                                                       \
+	  "bytes, of which a pointer's own address is a multiple: 8, 4, 2 or 1")                           \
+	X(UINT, "scan-tag-bits", scan_tag_bits, 0,                                                         \
+	  "lowest bits of a pointer that are not part of the address, 0 to 6")                             \
 	X(UINT, "snapshot-every", snapshot_every, 0, "milliseconds between snapshots; 0 takes none")       \
 	X(UINT, "stop", stop, 0,                                                                           \
 	  "how snapshots stop threads: 1 ptrace, 2 a signal, 3 not at all; 0 the best that works")         \

@@ -58,14 +58,18 @@ static bool is_next_chunk(const struct walk *walk, const struct scan_hit *hit)
 	return hit->interior == usable - 8;
 }
 
-static void found(void *arg, const struct scan_hit *hit)
+static void found(void *arg, const struct scan_hit *hits, size_t count)
 {
 	struct walk *walk = arg;
-	struct root_hit root = {walk->kind, walk->where, walk->start + hit->offset, hit->to, hit->interior};
 
-	if (walk->is_libc && is_next_chunk(walk, hit))
-		return;
-	walk->sink(walk->arg, &root);
+	for (size_t i = 0; i < count; i++) {
+		const struct scan_hit *hit = &hits[i];
+		struct root_hit root = {walk->kind, walk->where, walk->start + hit->offset, hit->to,
+					hit->interior};
+
+		if (!walk->is_libc || !is_next_chunk(walk, hit))
+			walk->sink(walk->arg, &root);
+	}
 }
 
 /* Through a copy by the kernel: a mapped file may have become shorter than its
@@ -74,13 +78,13 @@ static void scan_part(void *arg, uint64_t start, uint64_t end)
 {
 	struct walk *walk = arg;
 
-	start = (start + 7) & ~UINT64_C(7);
+	start = (start + walk->index->step - 1) & ~(walk->index->step - 1);
 	while (start + 8 <= end) {
 		size_t size = end - start < COPY_SIZE ? end - start : COPY_SIZE;
 		struct iovec local = {walk->copy, size}, remote = {(void *)(uintptr_t)start, size};
 		long got = RAW_CALL(SYS_process_vm_readv, rawio_pid(), &local, 1, &remote, 1, 0);
 
-		if (got <= 0) {
+		if (got < 8) {
 			uint64_t next = (start + PAGE_SIZE_) & ~(uint64_t)(PAGE_SIZE_ - 1);
 
 			walk->unread += (next < end ? next : end) - start;
@@ -89,7 +93,8 @@ static void scan_part(void *arg, uint64_t start, uint64_t end)
 		}
 		walk->start = start;
 		scan_range(walk->index, 0, walk->copy, walk->copy + got, found, walk);
-		start += (uint64_t)got & ~UINT64_C(7);
+		/* To the first word that was not whole. */
+		start += ((uint64_t)got & ~UINT64_C(7)) - (8 - walk->index->step);
 	}
 }
 
@@ -183,7 +188,7 @@ static void scan_registers(struct walk *walk, const struct stopped_thread *threa
 	walk->kind = CASTAWAY_ROOT_REGISTER;
 	walk->where = (uint32_t)thread->tid;
 	for (uint32_t i = 0; i < thread->register_count; i++) {
-		uint64_t value = thread->registers[i];
+		uint64_t value = thread->registers[i] & walk->index->mask;
 		uint32_t to = scan_find(walk->index, value);
 		struct root_hit hit = {walk->kind, walk->where, i, to, 0};
 

@@ -31,6 +31,10 @@ struct scan_index {
 	struct scan_block *blocks; /* by address, not overlapping */
 	uint32_t count, capacity;
 	struct scan_word **regions; /* by address >> 30 */
+	uint64_t low, high;         /* no block is outside */
+	uint64_t mask;              /* of a pointer's value */
+	uint64_t step;              /* bytes between words that may be pointers */
+	bool counts_bits;           /* arch.h */
 	bool failed;                /* no memory, or blocks out of order */
 };
 
@@ -40,17 +44,23 @@ struct scan_hit {
 	uint32_t from, to;
 	uint64_t offset, interior;
 };
-typedef void (*scan_sink)(void *arg, const struct scan_hit *hit);
+/* `count` of them, at least one. */
+typedef void (*scan_sink)(void *arg, const struct scan_hit *hits, size_t count);
 
 /* Blocks come in the order of their addresses; one that overlaps the former is
  * left out (false), as is any block past the first failure. */
 bool scan_index_begin(struct scan_index *index, uint32_t expected);
 bool scan_index_add(struct scan_index *index, uint64_t address, uint64_t size, uint8_t runtime);
 
+/* What may be a pointer: words at multiples of `alignment` (1, 2, 4, 8), whose
+ * lowest `tag_bits` bits are no part of the address.  From the start: 8 and 0. */
+#define SCAN_TAG_BITS_MAX 6u
+void scan_index_options(struct scan_index *index, uint64_t alignment, uint64_t tag_bits);
+
 /* Number of the block that holds `address`, or SCAN_NONE. */
 uint32_t scan_find(const struct scan_index *index, uintptr_t address);
 
-/* Words of [start, end), aligned to 8; hits carry `from`. */
+/* Words of [start, end) at aligned addresses; hits carry `from`. */
 void scan_range(const struct scan_index *index, uint32_t from, const void *start, const void *end,
 		scan_sink sink, void *arg);
 

@@ -10,6 +10,7 @@
 #include "adapters/adapter.h"
 #include "arena.h"
 #include "castaway/codec.h"
+#include "config.h"
 #include "request.h"
 #include "roots.h"
 #include "scan.h"
@@ -64,6 +65,7 @@ static bool put_blocks(struct blocks *blocks, uint32_t snapshot)
 	if (!scan_index_begin(&blocks->index, blocks->expected) ||
 	    !payload_begin(&blocks->payload, snapshot, CASTAWAY_CHUNK_BLOCKS))
 		return false;
+	scan_index_options(&blocks->index, g_config.scan_alignment, g_config.scan_tag_bits);
 	shadow_for_each(put_block, blocks);
 	return payload_end(&blocks->payload) && !blocks->index.failed;
 }
@@ -72,6 +74,7 @@ struct edges {
 	struct payload payload;
 	struct scan_hit hits[HITS_MAX]; /* of one block */
 	uint32_t count;
+	uint64_t unit; /* of offsets, in bytes */
 	uint64_t total;
 };
 
@@ -89,7 +92,7 @@ static void put_entry(struct edges *edges)
 	for (uint32_t i = 0; i < edges->count; i++) {
 		const struct scan_hit *hit = &edges->hits[i];
 
-		out = codec_put_varint(out, (hit->offset - offset) / 8);
+		out = codec_put_varint(out, (hit->offset - offset) / edges->unit);
 		offset = hit->offset;
 		out = codec_put_svarint(out, (int64_t)hit->to - (int64_t)hit->from);
 		out = codec_put_varint(out, hit->interior);
@@ -99,13 +102,15 @@ static void put_entry(struct edges *edges)
 	edges->count = 0;
 }
 
-static void take_edge(void *arg, const struct scan_hit *hit)
+static void take_edges(void *arg, const struct scan_hit *hits, size_t count)
 {
 	struct edges *edges = arg;
 
-	if (edges->count == HITS_MAX || (edges->count && edges->hits[0].from != hit->from))
-		put_entry(edges);
-	edges->hits[edges->count++] = *hit;
+	for (size_t i = 0; i < count; i++) {
+		if (edges->count == HITS_MAX || (edges->count && edges->hits[0].from != hits[i].from))
+			put_entry(edges);
+		edges->hits[edges->count++] = hits[i];
+	}
 }
 
 /* Blocks of which a part is no longer readable are left out, one by one; the
@@ -113,10 +118,13 @@ static void take_edge(void *arg, const struct scan_hit *hit)
 static bool put_edges(struct edges *edges, const struct scan_index *index, const struct maps *maps,
 		      uint32_t snapshot, uint64_t *unread)
 {
+	const bool coarse = index->step == 8;
 	const struct maps_entry *entry = NULL;
 	uint32_t first = 0;
 
-	if (!payload_begin(&edges->payload, snapshot, CASTAWAY_CHUNK_SCAN_EDGES))
+	edges->unit = coarse ? 8 : 1;
+	if (!payload_begin(&edges->payload, snapshot,
+			   coarse ? CASTAWAY_CHUNK_SCAN_EDGES : CASTAWAY_CHUNK_SCAN_EDGES_FINE))
 		return false;
 	for (uint32_t i = 0; i < index->count; i++) {
 		const struct scan_block *block = &index->blocks[i];
@@ -127,11 +135,11 @@ static bool put_edges(struct edges *edges, const struct scan_index *index, const
 		entry = maps_find(maps, block->address);
 		if (maps_readable(maps, block->address, end))
 			continue;
-		scan_blocks(index, first, i, take_edge, edges);
+		scan_blocks(index, first, i, take_edges, edges);
 		first = i + 1;
 		*unread += block->size;
 	}
-	scan_blocks(index, first, index->count, take_edge, edges);
+	scan_blocks(index, first, index->count, take_edges, edges);
 	put_entry(edges);
 	return payload_end(&edges->payload);
 }

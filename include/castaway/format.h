@@ -80,25 +80,26 @@ _Static_assert(sizeof(struct castaway_chunk_header) == 32, "chunk header is 32 b
 #define CASTAWAY_CHUNK_ZSTD 1u /* payload is one zstd frame */
 
 /* X(name, number): payloads are specified in FORMAT.md. */
-#define CASTAWAY_CHUNK_TYPES(X)                                                                    \
-	X(PROCESS, 1)       /* key/value strings: exe, argv, options */                            \
-	X(CLOCK, 2)         /* (ticks, monotonic ns, realtime ns): calibration points */           \
-	X(MODULES, 3)       /* load and unload of ELF objects */                                   \
-	X(STRINGS, 4)       /* string table, appended to */                                        \
-	X(STACKS, 5)        /* stack nodes, appended to */                                         \
-	X(THREADS, 6)       /* thread numbers, kernel tids, names */                               \
-	X(EVENTS, 7)        /* one thread's events */                                              \
-	X(SNAPSHOT, 8)      /* begins a snapshot */                                                \
-	X(BLOCKS, 9)        /* live blocks of a snapshot */                                        \
-	X(OBJECTS, 10)      /* objects of a snapshot, each with its outgoing exact edges */        \
-	X(RUNTIME, 11)      /* a runtime's own state at a snapshot: version, counts, thresholds */ \
-	X(SNAPSHOT_END, 12) /* totals; a snapshot without it is incomplete */                      \
-	X(LIMITS, 13)       /* what was not seen, with counts */                                   \
-	X(END, 14)          /* the writer finished; the trace is complete */                       \
-	X(SCAN_EDGES, 15)   /* scanned edges of a snapshot */                                      \
-	X(ROOTS, 16)        /* pointers from roots of a snapshot */                                \
-	X(EDGE_RULES, 17)   /* what is known of scanned edges */                                   \
-	X(TYPES, 18)        /* what a collector does not learn from a type's instances */
+#define CASTAWAY_CHUNK_TYPES(X)                                                                       \
+	X(PROCESS, 1)          /* key/value strings: exe, argv, options */                            \
+	X(CLOCK, 2)            /* (ticks, monotonic ns, realtime ns): calibration points */           \
+	X(MODULES, 3)          /* load and unload of ELF objects */                                   \
+	X(STRINGS, 4)          /* string table, appended to */                                        \
+	X(STACKS, 5)           /* stack nodes, appended to */                                         \
+	X(THREADS, 6)          /* thread numbers, kernel tids, names */                               \
+	X(EVENTS, 7)           /* one thread's events */                                              \
+	X(SNAPSHOT, 8)         /* begins a snapshot */                                                \
+	X(BLOCKS, 9)           /* live blocks of a snapshot */                                        \
+	X(OBJECTS, 10)         /* objects of a snapshot, each with its outgoing exact edges */        \
+	X(RUNTIME, 11)         /* a runtime's own state at a snapshot: version, counts, thresholds */ \
+	X(SNAPSHOT_END, 12)    /* totals; a snapshot without it is incomplete */                      \
+	X(LIMITS, 13)          /* what was not seen, with counts */                                   \
+	X(END, 14)             /* the writer finished; the trace is complete */                       \
+	X(SCAN_EDGES, 15)      /* scanned edges of a snapshot */                                      \
+	X(ROOTS, 16)           /* pointers from roots of a snapshot */                                \
+	X(EDGE_RULES, 17)      /* what is known of scanned edges */                                   \
+	X(TYPES, 18)           /* what a collector does not learn from a type's instances */          \
+	X(SCAN_EDGES_FINE, 19) /* SCAN_EDGES with offsets in bytes */
 
 enum castaway_chunk_type {
 #define X(name, number) CASTAWAY_CHUNK_##name = number,

@@ -23,6 +23,8 @@ CASES = {
     "interior_lost": ((1, 1041), (1, 1042)),
     "past_the_end": ((1, 1056), (0, 0)),
     "masked": ((1, 1061), (0, 0)),
+    "packed": ((1, 1065), (0, 0)),
+    "tagged": ((1, 40), (0, 0)),
     "grown": ((1, 70000), (1, 1072)),
     "aligned": ((2, 1081 + 1280), (0, 0)),
     "bins": ((16, sum(2008 + 32 * i + 4000 + i for i in range(8))), (0, 0)),
@@ -105,6 +107,21 @@ def without_scrubbing(directory):
     """Old pointers in recycled memory hide a leak unless it is scrubbed"""
     trace = record_one(directory, [tracee("leaks"), "recycled"], ["--scan=yes", "--scrub=no"], env=ENVIRONMENT)
     equal(report(trace, "--leaks")["summary"]["leaked_blocks"], 0, "leaked blocks")
+
+
+@case
+def unusual_pointers(directory):
+    """Packed and tagged pointers hold what they lead to when the scan is told of them"""
+    for name, setting in (("packed", "--scan-alignment=4"), ("tagged", "--scan-tag-bits=6")):
+        trace = record_one(directory, [tracee("leaks"), name], [setting], env=ENVIRONMENT)
+        equal(report(trace, "--leaks")["summary"]["leaked_blocks"], 0, name)
+    # The finer scan misses nothing that the usual one sees, and invents nothing.
+    for name in ("indirect", "cycle", "thread_keys"):
+        trace = record_one(directory, [tracee("leaks"), name], ["--scan-alignment=1", "--scan-tag-bits=3"],
+                           env=ENVIRONMENT)
+        found = report(trace, "--leaks", "--members=all")
+        equal(found["summary"]["leaked_bytes"] + sum(m["size"] for s in found["structures"] for m in s["members"]),
+              CASES[name][0][1] + CASES[name][1][1], name)
 
 
 @case

@@ -13,7 +13,7 @@ CHUNK_MAGIC = 0x4B4E4843
 CHUNK_HEADER = struct.Struct("<IHHIIIIII")
 ZSTD = 1
 (PROCESS, CLOCK, MODULES, STRINGS, STACKS, THREADS, EVENTS, SNAPSHOT, BLOCKS, OBJECTS, RUNTIME,
- SNAPSHOT_END, LIMITS, END, SCAN_EDGES, ROOTS) = range(1, 17)
+ SNAPSHOT_END, LIMITS, END, SCAN_EDGES, ROOTS, EDGE_RULES, TYPES, SCAN_EDGES_FINE) = range(1, 20)
 M32 = 0xFFFFFFFF
 M64 = 0xFFFFFFFFFFFFFFFF
 
@@ -242,7 +242,7 @@ class Trace:
             found[index] = {"reason": reason, "method": method, "ticks": ticks, "pause_ns": pause, "name": name,
                             "end": None, "blocks": [], "edges": [], "roots": []}
         for chunk in self.chunks:
-            if chunk.type in (SNAPSHOT_END, BLOCKS, SCAN_EDGES, ROOTS):
+            if chunk.type in (SNAPSHOT_END, BLOCKS, SCAN_EDGES, ROOTS, SCAN_EDGES_FINE):
                 cursor = Cursor(chunk.payload())
                 self._snapshot_part(found[cursor.varint()], chunk.type, cursor)
         return found
@@ -262,11 +262,11 @@ class Trace:
                 for _ in range(4):
                     cursor.varint()
                 cursor.u64()
-            elif kind == SCAN_EDGES:
+            elif kind in (SCAN_EDGES, SCAN_EDGES_FINE):
                 start += cursor.svarint()
                 offset = 0
                 for _ in range(cursor.varint()):
-                    offset += 8 * cursor.varint()
+                    offset += (8 if kind == SCAN_EDGES else 1) * cursor.varint()
                     snapshot["edges"].append((start, offset, start + cursor.svarint(), cursor.varint()))
             else:
                 where = (cursor.u8(), cursor.varint())

@@ -12,22 +12,24 @@
 
 #include <cmocka.h>
 
+#include "preload/arch.h"
 #include "preload/scan.h"
 #include "preload_stub.h"
 
-#define MAX_HITS 4096
+#define MAX_HITS 32768
 
 struct hits {
 	struct scan_hit hit[MAX_HITS];
 	uint32_t count;
 };
 
-static void take(void *arg, const struct scan_hit *hit)
+static void take(void *arg, const struct scan_hit *found, size_t count)
 {
 	struct hits *hits = arg;
 
-	assert_true(hits->count < MAX_HITS);
-	hits->hit[hits->count++] = *hit;
+	assert_true(count > 0 && count <= MAX_HITS - hits->count);
+	memcpy(&hits->hit[hits->count], found, count * sizeof(*found));
+	hits->count += (uint32_t)count;
 }
 
 static void test_find(void **state)
@@ -135,47 +137,86 @@ static uint32_t holder(const struct scan_index *index, uint64_t value)
 	return to;
 }
 
+/* The hits are what a look at each word finds. */
+static void check_hits(const struct scan_index *index, const struct hits *hits, uint64_t alignment,
+		       uint64_t mask)
+{
+	uint32_t at = 0;
+
+	for (uint32_t from = 0; from < index->count; from++) {
+		const struct scan_block *block = &index->blocks[from];
+
+		for (uint64_t offset = 0; offset + 8 <= block->size; offset += alignment) {
+			uint64_t value;
+			uint32_t to;
+
+			memcpy(&value, (const void *)(uintptr_t)(block->address + offset), sizeof(value));
+			value &= mask;
+			to = holder(index, value);
+			if (to == index->count)
+				continue;
+			assert_int_equal(hits->hit[at].from, from);
+			assert_int_equal(hits->hit[at].offset, offset);
+			assert_int_equal(hits->hit[at].to, to);
+			assert_int_equal(hits->hit[at].interior, value - index->blocks[to].address);
+			at++;
+		}
+	}
+	assert_int_equal(at, hits->count);
+	assert_true(at > 500);
+}
+
 static void test_blocks(void **state)
 {
 	static uint64_t memory[4096];
 	static struct hits hits;
 	struct scan_index index;
 	unsigned seed = 3;
-	uint32_t at = 0;
 
 	assert_true(scan_index_begin(&index, 4096));
 	cut(&index, memory, sizeof(memory), &seed);
 	for (size_t i = 0; i < 4096; i++)
 		memory[i] = rand_r(&seed) % 4 ? (uintptr_t)memory + (uint64_t)rand_r(&seed) % sizeof(memory)
 					      : (uint64_t)rand_r(&seed) << 20;
-	scan_blocks(&index, 0, index.count, take, &hits);
-	for (uint32_t from = 0; from < index.count; from++) {
-		const struct scan_block *block = &index.blocks[from];
+	/* Pointers that lie across two words. */
+	for (size_t i = 0; i < 1000; i++) {
+		uint64_t value = (uintptr_t)memory + (uint64_t)rand_r(&seed) % sizeof(memory);
 
-		for (uint64_t offset = 0; offset + 8 <= block->size; offset += 8) {
-			uint64_t value = *(const uint64_t *)(uintptr_t)(block->address + offset);
-			uint32_t to = holder(&index, value);
+		memcpy((char *)memory + 4 + 32 * i, &value, sizeof(value));
+	}
+	for (uint64_t alignment = 8; alignment > 0; alignment /= 2) {
+		for (unsigned variant = 0; variant < 4; variant++) {
+			unsigned tag_bits = variant / 2 * 4;
 
-			if (to == index.count)
-				continue;
-			assert_int_equal(hits.hit[at].from, from);
-			assert_int_equal(hits.hit[at].offset, offset);
-			assert_int_equal(hits.hit[at].to, to);
-			assert_int_equal(hits.hit[at].interior, value - index.blocks[to].address);
-			at++;
+			scan_index_options(&index, alignment, tag_bits);
+			index.counts_bits = arch_counts_bits() && variant % 2 == 0;
+			hits.count = 0;
+			scan_blocks(&index, 0, index.count, take, &hits);
+			check_hits(&index, &hits, alignment, ~UINT64_C(0) << tag_bits);
 		}
 	}
-	assert_int_equal(at, hits.count);
-	assert_true(at > 500);
+}
+
+static void test_options(void **state)
+{
+	struct scan_index index;
+
+	assert_true(scan_index_begin(&index, 1));
+	assert_int_equal(index.step, 8);
+	assert_int_equal(index.mask, UINT64_MAX);
+	scan_index_options(&index, 7, 64);
+	assert_int_equal(index.step, 4);
+	assert_int_equal(index.mask, UINT64_MAX << SCAN_TAG_BITS_MAX);
+	scan_index_options(&index, 0, 3);
+	assert_int_equal(index.step, 1);
+	assert_int_equal(index.mask, UINT64_MAX - 7);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_find),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_range),
-		cmocka_unit_test(test_blocks),
+		cmocka_unit_test(test_find),   cmocka_unit_test(test_refused), cmocka_unit_test(test_range),
+		cmocka_unit_test(test_blocks), cmocka_unit_test(test_options),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

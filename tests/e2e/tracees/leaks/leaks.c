@@ -94,6 +94,26 @@ static void masked(void)
 	g_kept = (void *)~(uintptr_t)make(1061);
 }
 
+/* Where a compiler puts it only when it is told to pack a structure. */
+static void packed(void)
+{
+	char *holder = make(1064);
+	void *block = make(1065);
+
+	memcpy(holder + 4, &block, sizeof(block));
+	g_kept = holder;
+}
+
+/* With a tag that leads out of the block. */
+static void tagged(void)
+{
+	void *block;
+
+	if (posix_memalign(&block, 64, 40) != 0)
+		abort();
+	g_kept = (char *)block + 63;
+}
+
 static void grown(void)
 {
 	struct node *block = make(1071);
@@ -354,7 +374,7 @@ static void opened(void)
 /* clang-format off */
 #define CASES(X) \
 	X(direct) X(twice) X(indirect) X(cycle) X(self) X(interior_lost) X(past_the_end) X(masked) \
-	X(grown) X(aligned) X(zero) X(bins) X(recycled) X(dead_thread) X(dead_thread_tls) \
+	X(packed) X(tagged) X(grown) X(aligned) X(zero) X(bins) X(recycled) X(dead_thread) X(dead_thread_tls) \
 	X(over_referenced) X(released) X(mixed_cycle) X(hoarded_cycle) X(entrained) X(globals) \
 	X(tls) X(thread_keys) X(live_threads) X(mapped) X(large) X(opened)
 /* clang-format on */
