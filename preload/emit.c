@@ -122,7 +122,7 @@ static inline uint8_t *put_block(struct thread *thread, uint8_t *out, uint64_t b
 	int64_t delta = (int64_t)(block - thread->last_block);
 
 	thread->last_block = block;
-	return codec_put_varint_wide(out, codec_zigzag(delta / 8));
+	return codec_put_varint_narrow(out, codec_zigzag(delta >> 3));
 }
 
 static inline bool is_aligned(uint64_t block)
@@ -143,8 +143,8 @@ void emit_alloc(struct thread *thread, uintptr_t block, uint64_t size, uint32_t 
 	if (out == NULL)
 		return;
 	out = put_block(thread, out, block);
-	out = codec_put_varint_wide(out, size);
-	end(thread, codec_put_varint_wide(out, stack));
+	out = codec_put_varint_narrow(out, size);
+	end(thread, codec_put_varint_narrow(out, stack));
 }
 
 void emit_free(struct thread *thread, uintptr_t block, uint32_t stack)
@@ -157,7 +157,7 @@ void emit_free(struct thread *thread, uintptr_t block, uint32_t stack)
 	if (out == NULL)
 		return;
 	out = put_block(thread, out, block);
-	end(thread, codec_put_varint_wide(out, stack));
+	end(thread, codec_put_varint_narrow(out, stack));
 }
 
 void emit_count(struct thread *thread, enum castaway_event opcode, uintptr_t object, uint32_t stack)

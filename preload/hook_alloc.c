@@ -26,11 +26,11 @@ static void birth(void *block, size_t size, const struct stack_start *start)
 	struct thread *thread;
 
 	if (guard_enter(&guard) && (thread = thread_self()) != NULL) {
-		uint32_t stack;
+		uint32_t *slot = shadow_slot((uintptr_t)block);
+		uint32_t stack = stack_capture(thread, start);
 
-		shadow_prefetch((uintptr_t)block);
-		stack = stack_capture(thread, start);
-		shadow_insert(thread, (uintptr_t)block, size, stack, CASTAWAY_RUNTIME_NONE);
+		shadow_insert_at(thread, slot,
+				 &(struct shadow_block){(uintptr_t)block, size, stack, 0, CASTAWAY_RUNTIME_NONE});
 		emit_alloc(thread, (uintptr_t)block, size, stack);
 	} else {
 		roots_note_hidden(block, size);
@@ -46,13 +46,13 @@ static bool death(void *block, struct shadow_block *former, const struct stack_s
 	bool known = false;
 
 	if (guard_enter(&guard) && (thread = thread_self()) != NULL) {
+		uint32_t *slot = shadow_slot((uintptr_t)block);
 		uint32_t stack;
 
-		shadow_prefetch((uintptr_t)block);
 		/* The real function will look in front of the block. */
 		__builtin_prefetch((const char *)block - 2 * sizeof(size_t), 1);
 		stack = g_config.free_stacks ? stack_capture(thread, start) : 0;
-		known = shadow_remove(thread, (uintptr_t)block, former);
+		known = shadow_remove_at(thread, slot, (uintptr_t)block, former);
 		if (known)
 			emit_free(thread, (uintptr_t)block, stack);
 	}

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/single_threaded.h>
 
 #define PAGEMAP_GRANULE_BITS 4
 #define PAGEMAP_LEAF_BITS    16
@@ -61,15 +62,20 @@ static inline uint32_t pagemap_get(struct pagemap *map, uintptr_t address)
 	return slot ? __atomic_load_n(slot, __ATOMIC_ACQUIRE) : 0;
 }
 
-/* Stores 0 and returns what was there: only one of several racing callers gets it. */
-static inline uint32_t pagemap_take(struct pagemap *map, uintptr_t address)
+/* Stores 0 in a slot (NULL: none) and returns what was there: only one of
+ * several racing callers gets it. */
+static inline uint32_t pagemap_take(uint32_t *slot)
 {
-	uint32_t *slot = pagemap_peek(map, address);
-
 	/* The load keeps unknown addresses from dirtying pages. */
-	if (!slot || !__atomic_load_n(slot, __ATOMIC_RELAXED))
+	uint32_t held = slot ? __atomic_load_n(slot, __ATOMIC_RELAXED) : 0;
+
+	if (!held)
 		return 0;
-	return __atomic_exchange_n(slot, 0, __ATOMIC_ACQ_REL);
+	if (!__libc_single_threaded)
+		return __atomic_exchange_n(slot, 0, __ATOMIC_ACQ_REL);
+	/* There is nobody to race with, and the exchange would cost more than all the rest. */
+	__atomic_store_n(slot, 0, __ATOMIC_RELEASE);
+	return held;
 }
 
 /* The first slot that is not 0, from the granule of *address on and before end: sets *address to the start

@@ -7,16 +7,13 @@
 #include "pool.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 #include "arena.h"
 
-enum {
-	BATCH = 128,      /* records that move between a thread and the shared list */
-	FRESH = 32,       /* never used records that a thread takes at once */
-	CACHE_LIMIT = 256 /* above this a thread gives a batch back */
-};
+#define FRESH 32u /* never used records that a thread takes at once */
 
-/* A free record: next of the same batch; in a batch's first record also the
+/* A record in the shared list: next of the same batch; in a batch's first record also the
  * first record of the next batch. */
 struct free_record {
 	uint32_t next, next_batch;
@@ -92,32 +89,29 @@ static uint32_t pop_batch(struct pool *pool)
 	return (uint32_t)head;
 }
 
-static void cache_push(struct pool *pool, const struct pool_cache *cache, uint32_t index)
-{
-	__atomic_store_n(&free_at(pool, index)->next, *cache->head, __ATOMIC_RELAXED);
-	*cache->head = index;
-	++*cache->count;
-}
-
-static void cache_refill(struct pool *pool, const struct pool_cache *cache)
+/* The newest of a batch comes out first. */
+static void cache_refill(struct pool *pool, struct pool_cache *cache)
 {
 	uint32_t first = pop_batch(pool);
 	uint32_t got;
 
 	if (first) {
-		*cache->head = first;
-		*cache->count = BATCH;
+		for (uint32_t i = POOL_BATCH; i > 0; i--) {
+			cache->free[i - 1] = first;
+			first = free_at(pool, first)->next;
+		}
+		cache->count = POOL_BATCH;
 		return;
 	}
 	first = take_fresh(pool, FRESH, &got);
 	if (!first)
 		return;
 	/* Last first: they come out in the order of their addresses. */
-	while (got)
-		cache_push(pool, cache, first + --got);
+	for (cache->count = 0; got > 0; got--)
+		cache->free[cache->count++] = first + got - 1;
 }
 
-uint32_t pool_take(struct pool *pool, const struct pool_cache *cache)
+uint32_t pool_take_slow(struct pool *pool, struct pool_cache *cache)
 {
 	uint32_t index, got;
 
@@ -125,37 +119,31 @@ uint32_t pool_take(struct pool *pool, const struct pool_cache *cache)
 		index = pop_batch(pool);
 		return index ? index : take_fresh(pool, 1, &got);
 	}
-	if (!*cache->head)
-		cache_refill(pool, cache);
-	index = *cache->head;
-	if (index) {
-		*cache->head = free_at(pool, index)->next;
-		--*cache->count;
-	}
-	return index;
+	cache_refill(pool, cache);
+	return cache->count > 0 ? cache->free[--cache->count] : 0;
 }
 
-/* Moves the BATCH newest records of the thread's list to the shared one. */
-static void cache_spill(struct pool *pool, const struct pool_cache *cache)
+/* Moves the oldest records of the thread's list to the shared one. */
+static void cache_spill(struct pool *pool, struct pool_cache *cache)
 {
-	uint32_t first = *cache->head, last = first;
+	uint32_t next = 0;
 
-	for (unsigned i = 1; i < BATCH; i++)
-		last = free_at(pool, last)->next;
-	*cache->head = free_at(pool, last)->next;
-	*cache->count -= BATCH;
-	__atomic_store_n(&free_at(pool, last)->next, 0, __ATOMIC_RELAXED);
-	push_batch(pool, first);
+	for (uint32_t i = 0; i < POOL_BATCH; i++) {
+		__atomic_store_n(&free_at(pool, cache->free[i])->next, next, __ATOMIC_RELAXED);
+		next = cache->free[i];
+	}
+	cache->count -= POOL_BATCH;
+	memmove(cache->free, cache->free + POOL_BATCH, cache->count * sizeof(*cache->free));
+	push_batch(pool, next);
 }
 
-void pool_give(struct pool *pool, const struct pool_cache *cache, uint32_t index)
+void pool_give_slow(struct pool *pool, struct pool_cache *cache, uint32_t index)
 {
 	if (!cache) {
 		__atomic_store_n(&free_at(pool, index)->next, 0, __ATOMIC_RELAXED);
 		push_batch(pool, index);
 		return;
 	}
-	cache_push(pool, cache, index);
-	if (*cache->count > CACHE_LIMIT)
-		cache_spill(pool, cache);
+	cache_spill(pool, cache);
+	cache->free[cache->count++] = index;
 }

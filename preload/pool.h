@@ -30,15 +30,40 @@ struct pool {
 		.record_size = (uint32_t)sizeof(type), \
 	}
 
-/* A free list that only one thread uses. */
+/* Free records that only one thread uses; the records themselves are not looked
+ * at, since they are long out of the processor's cache. */
+enum {
+	POOL_BATCH = 128,      /* records that move between a thread and the shared list */
+	POOL_CACHE_LIMIT = 256 /* a thread that has so many gives a batch back */
+};
 struct pool_cache {
-	uint32_t *head, *count;
+	uint32_t count;
+	uint32_t free[POOL_CACHE_LIMIT];
 };
 
 /* Index of a record with unspecified contents, 0 without memory.  `cache` is
  * NULL in all calls for a pool (every one goes to the shared list) or in none. */
-uint32_t pool_take(struct pool *pool, const struct pool_cache *cache);
-void pool_give(struct pool *pool, const struct pool_cache *cache, uint32_t index);
+static inline uint32_t pool_take(struct pool *pool, struct pool_cache *cache);
+static inline void pool_give(struct pool *pool, struct pool_cache *cache, uint32_t index);
+
+/* Their slow paths. */
+uint32_t pool_take_slow(struct pool *pool, struct pool_cache *cache);
+void pool_give_slow(struct pool *pool, struct pool_cache *cache, uint32_t index);
+
+static inline uint32_t pool_take(struct pool *pool, struct pool_cache *cache)
+{
+	if (__builtin_expect(cache != NULL && cache->count > 0, 1))
+		return cache->free[--cache->count];
+	return pool_take_slow(pool, cache);
+}
+
+static inline void pool_give(struct pool *pool, struct pool_cache *cache, uint32_t index)
+{
+	if (__builtin_expect(cache != NULL && cache->count < POOL_CACHE_LIMIT, 1))
+		cache->free[cache->count++] = index;
+	else
+		pool_give_slow(pool, cache, index);
+}
 
 /* Memory of the POOL_SEGMENT_RECORDS records around one that pool_take returned.
  * Who never gives a record back may use it in any layout. */

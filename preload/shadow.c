@@ -37,23 +37,20 @@ static struct pagemap *map_of(uintptr_t address)
 	return &s_maps[address >> 3 & 1];
 }
 
-void shadow_prefetch(uintptr_t address)
+uint32_t *shadow_slot(uintptr_t address)
 {
-	const uint32_t *slot = pagemap_peek(map_of(address), address);
+	uint32_t *slot = pagemap_peek(map_of(address), address);
 
 	if (slot)
 		__builtin_prefetch(slot, 1);
+	return slot;
 }
 
-static void count(struct thread *thread, int64_t births)
+static __attribute__((noinline)) void count_batch(struct thread *thread)
 {
-	int64_t pending;
-
-	thread->births += births;
-	if (thread->births < BIRTHS_BATCH && thread->births > -BIRTHS_BATCH)
-		return;
 	/* Zero first: shadow_count() must not see these twice. */
-	pending = thread->births;
+	int64_t pending = thread->births;
+
 	thread->births = 0;
 	if (generation_count(thread, CASTAWAY_DOMAIN_BLOCKS, pending))
 		__atomic_add_fetch(&s_count, pending, __ATOMIC_RELAXED);
@@ -61,16 +58,21 @@ static void count(struct thread *thread, int64_t births)
 		thread->births = pending;
 }
 
-static void store(struct thread *thread, const struct shadow_block *new)
+static inline void count(struct thread *thread, int64_t births)
 {
-	struct pool_cache cache = {&thread->block_free, &thread->block_free_count};
-	uint32_t *slot = pagemap_slot(map_of(new->address), new->address);
-	uint32_t index = slot ? pool_take(&s_blocks, &cache) : 0;
+	thread->births += births;
+	if (__builtin_expect(thread->births >= BIRTHS_BATCH || thread->births <= -BIRTHS_BATCH, 0))
+		count_batch(thread);
+}
+
+static inline void store(struct thread *thread, uint32_t *slot, const struct shadow_block *new)
+{
+	uint32_t index = slot ? pool_take(&s_blocks, &thread->block_free) : 0;
 	uint64_t size = new->size < SIZE_MAX_ ? new->size : SIZE_MAX_;
 	struct block *block;
 	uint32_t former;
 
-	if (!index) {
+	if (__builtin_expect(!index, 0)) {
 		limits_count(CASTAWAY_LIMIT_MEMORY, 1, NULL);
 		return;
 	}
@@ -83,30 +85,38 @@ static void store(struct thread *thread, const struct shadow_block *new)
 	former = __atomic_load_n(slot, __ATOMIC_RELAXED);
 	__atomic_store_n(slot, index, __ATOMIC_RELEASE);
 	/* The end of an older block here was missed; it ends now. */
-	if (former) {
-		pool_give(&s_blocks, &cache, former);
+	if (__builtin_expect(former != 0, 0)) {
+		pool_give(&s_blocks, &thread->block_free, former);
 		count(thread, -1);
 	}
 }
 
-void shadow_insert(struct thread *thread, uintptr_t address, uint64_t size, uint32_t stack, uint8_t runtime)
+void shadow_insert_at(struct thread *thread, uint32_t *slot, const struct shadow_block *new)
 {
-	struct shadow_block block = {address, size, stack, 0, runtime};
+	struct shadow_block block = *new;
 
-	if (address & 7) {
+	if (__builtin_expect(block.address & 7, 0)) {
 		limits_count(CASTAWAY_LIMIT_UNALIGNED, 1, NULL);
 		return;
 	}
+	if (__builtin_expect(!slot, 0))
+		slot = pagemap_slot(map_of(block.address), block.address);
 	/* As in CPython, the newborn that starts a pass is not part of it. */
 	count(thread, 1);
 	block.birth_pass = generation_birth(CASTAWAY_DOMAIN_BLOCKS);
-	store(thread, &block);
+	store(thread, slot, &block);
+}
+
+void shadow_insert(struct thread *thread, uintptr_t address, uint64_t size, uint32_t stack, uint8_t runtime)
+{
+	shadow_insert_at(thread, shadow_slot(address),
+			 &(struct shadow_block){address, size, stack, 0, runtime});
 }
 
 void shadow_restore(struct thread *thread, const struct shadow_block *former)
 {
 	count(thread, 1);
-	store(thread, former);
+	store(thread, pagemap_slot(map_of(former->address), former->address), former);
 }
 
 static void describe(uintptr_t address, const struct block *block, struct shadow_block *ret)
@@ -118,28 +128,32 @@ static void describe(uintptr_t address, const struct block *block, struct shadow
 	ret->birth_pass = block->birth;
 }
 
-bool shadow_remove(struct thread *thread, uintptr_t address, struct shadow_block *former)
+bool shadow_remove_at(struct thread *thread, uint32_t *slot, uintptr_t address, struct shadow_block *former)
 {
-	struct pool_cache cache = {&thread->block_free, &thread->block_free_count};
 	const bool objects = object_count() != 0;
 	struct shadow_block dead;
 	uint32_t index;
 
-	if (address & 7)
+	if (__builtin_expect(address & 7, 0))
 		return false;
-	index = pagemap_take(map_of(address), address);
+	index = pagemap_take(slot);
 	if (!index)
 		return false;
 	/* Mostly nobody asks what it was, and its record is long out of the cache. */
 	if (objects || former)
 		describe(address, pool_at(&s_blocks, index), &dead);
-	pool_give(&s_blocks, &cache, index);
+	pool_give(&s_blocks, &thread->block_free, index);
 	count(thread, -1);
 	if (objects)
 		object_block_freed(thread, address, dead.size);
 	if (former)
 		*former = dead;
 	return true;
+}
+
+bool shadow_remove(struct thread *thread, uintptr_t address, struct shadow_block *former)
+{
+	return shadow_remove_at(thread, shadow_slot(address), address, former);
 }
 
 /* The record may be freed and used again while it is read; then the slot no

@@ -22,14 +22,17 @@ struct shadow_block {
 	uint8_t runtime;
 };
 
-/* Asks the processor for what the next call with this address will need. */
-void shadow_prefetch(uintptr_t address);
+/* The slot of an address, NULL when nothing was ever stored near it, which the
+ * processor is asked for.  The next two calls need it. */
+uint32_t *shadow_slot(uintptr_t address);
 
 /* A block was born (after the real call). */
+void shadow_insert_at(struct thread *thread, uint32_t *slot, const struct shadow_block *block);
 void shadow_insert(struct thread *thread, uintptr_t address, uint64_t size, uint32_t stack, uint8_t runtime);
 
 /* A block dies (before the real call); false when it was not known.  Fills
  * *former (may be NULL), so that a failed realloc can put it back. */
+bool shadow_remove_at(struct thread *thread, uint32_t *slot, uintptr_t address, struct shadow_block *former);
 bool shadow_remove(struct thread *thread, uintptr_t address, struct shadow_block *former);
 void shadow_restore(struct thread *thread, const struct shadow_block *former);
 

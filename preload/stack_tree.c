@@ -235,9 +235,14 @@ static __attribute__((noinline)) uint32_t find_or_add(struct key *key)
 	}
 }
 
+static __attribute__((noinline)) uint32_t native_find_or_add(uint32_t parent, uint64_t frame)
+{
+	return find_or_add(&(struct key){.frame = frame, .parent = parent});
+}
+
 uint32_t stack_tree_native(uint32_t parent, uintptr_t pc)
 {
-	struct key key = {.frame = native_frame(pc), .parent = parent};
+	const uint64_t frame = native_frame(pc);
 
 	/* Not an address in user space. */
 	if (__builtin_expect(pc > PC_MASK, 0))
@@ -246,11 +251,11 @@ uint32_t stack_tree_native(uint32_t parent, uintptr_t pc)
 	for (uint32_t at = __atomic_load_n(&node_at(parent)->first_child, __ATOMIC_ACQUIRE); at;) {
 		const struct node *node = node_at(at);
 
-		if (frame_load(node) == key.frame)
+		if (frame_load(node) == frame)
 			return at;
 		at = __atomic_load_n(&node->next, __ATOMIC_ACQUIRE);
 	}
-	return find_or_add(&key);
+	return native_find_or_add(parent, frame);
 }
 
 uint32_t stack_tree_script(uint32_t parent, uint32_t function, uint32_t file, uint32_t line)

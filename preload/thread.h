@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "guard.h"
+#include "pool.h"
 
 struct buffer; /* writer.h */
 
@@ -40,8 +41,8 @@ struct thread {
 	uint64_t last_block, last_object;
 	uint64_t events, dropped;
 
-	/* shadow.c, object.c: free lists of record pools */
-	uint32_t block_free, block_free_count;
+	/* shadow.c */
+	struct pool_cache block_free;
 	int64_t births; /* blocks: births minus deaths not yet added to the generation counter */
 
 	void *unwind; /* stack.c */

@@ -45,8 +45,9 @@ struct fresh {
 enum { MEMO_BITS = 8, MEMO_WORDS = 12 };
 
 /* Where the ways are always new, keeping them would only cost: a walk along a
- * memo earns the right to keep two, and without it one in so many is kept. */
-enum { MEMO_CREDIT = 64, MEMO_SAMPLE = 32 };
+ * memo earns the right to keep two, and without it one in so many is kept.  One
+ * that was looked at so often in vain is no longer. */
+enum { MEMO_CREDIT = 64, MEMO_SAMPLE = 32, MEMO_FAILURES = 4 };
 
 struct memo {
 	uintptr_t slot, pc; /* where it starts */
@@ -58,6 +59,7 @@ struct memo {
 	uint32_t frames; /* above the base */
 	uint16_t words;
 	bool needs_bp;
+	uint8_t failures; /* since a walk last went along it */
 	struct seen seen[MEMO_WORDS]; /* the frames but the first, the base, then values of bp */
 };
 
@@ -273,6 +275,7 @@ static __attribute__((noinline)) void memo_keep(struct unwind_replay *replay, co
 	memo->frames = count;
 	memo->words = words;
 	memo->needs_bp = needs_bp;
+	memo->failures = 0;
 }
 
 /* ---- walking ---------------------------------------------------------------------- */
@@ -416,15 +419,18 @@ bool unwind_replay_capture(struct unwind_replay *replay, const struct stack_star
 		forget(replay);
 	}
 	if (replay->tags[memo_place(hash)] == (uint32_t)hash) {
-		const struct memo *memo = &replay->memos[memo_place(hash)];
+		struct memo *memo = &replay->memos[memo_place(hash)];
 
 		if (memo_holds(replay, memo, start)) {
 			replay->memo = memo;
+			memo->failures = 0;
 			if (replay->credit < MEMO_CREDIT)
 				replay->credit += 2;
 			*ret = memo->node;
 			return true;
 		}
+		if (++memo->failures >= MEMO_FAILURES)
+			replay->tags[memo_place(hash)] = 0;
 	}
 	replay->memo = NULL;
 	if (!walk(replay, start, &meets, &fresh)) {

@@ -28,6 +28,9 @@
 #define HEADER_SIZE sizeof(struct castaway_chunk_header)
 /* Smaller payloads gain nothing. */
 #define COMPRESS_MIN 128u
+/* Events that compress to more than 3/4 are worth little work: the entropy coding
+ * of the next ones is left out, which is most of it, and then tried again. */
+#define POOR_CHUNKS 15u
 
 static struct {
 	int fd;            /* the pump's; valid in the helper's descriptor table, or in ours */
@@ -38,6 +41,7 @@ static struct {
 	dev_t device;
 	ino_t inode;
 	ZSTD_CCtx *context;
+	unsigned poor; /* chunks of events that still come without entropy coding */
 	uint8_t *staging;
 	uint8_t *packed; /* header and stored bytes, so that one write holds both */
 	size_t packed_size;
@@ -239,6 +243,24 @@ static bool write_packed(uint8_t *packed, struct castaway_chunk_header *header)
 	return true;
 }
 
+/* Bytes stored, 0 when it would not become smaller. */
+static size_t compress(enum castaway_chunk_type type, uint8_t *packed, size_t room, const uint8_t *payload,
+		       size_t size)
+{
+	const bool events = type == CASTAWAY_CHUNK_EVENTS, quick = events && s_file.poor > 0;
+	size_t stored;
+
+	(void)ZSTD_CCtx_setParameter(s_file.context, ZSTD_c_compressionLevel, LEVEL);
+	(void)ZSTD_CCtx_setParameter(s_file.context, ZSTD_c_literalCompressionMode,
+				     quick ? ZSTD_ps_disable : ZSTD_ps_auto);
+	stored = ZSTD_compress2(s_file.context, packed, room, payload, size);
+	if (quick)
+		s_file.poor--;
+	else if (events && !ZSTD_isError(stored) && stored > size / 4 * 3)
+		s_file.poor = POOR_CHUNKS;
+	return ZSTD_isError(stored) || stored >= size ? 0 : stored;
+}
+
 bool writer_file_chunk(enum castaway_chunk_type type, uint32_t thread, const uint8_t *payload, size_t size)
 {
 	struct castaway_chunk_header header = {
@@ -258,12 +280,8 @@ bool writer_file_chunk(enum castaway_chunk_type type, uint32_t thread, const uin
 	if (s_file.fd < 0 || packed == NULL || s_file.failures > 1 ||
 	    (s_file.failures == 1 && type != CASTAWAY_CHUNK_LIMITS && type != CASTAWAY_CHUNK_END))
 		return false;
-	if (g_config.compress && size >= COMPRESS_MIN) {
-		stored = ZSTD_compressCCtx(s_file.context, packed + HEADER_SIZE, room - HEADER_SIZE, payload,
-					   size, LEVEL);
-		if (ZSTD_isError(stored) || stored >= size)
-			stored = 0;
-	}
+	if (g_config.compress && size >= COMPRESS_MIN)
+		stored = compress(type, packed + HEADER_SIZE, room - HEADER_SIZE, payload, size);
 	if (stored != 0) {
 		header.flags = CASTAWAY_CHUNK_ZSTD;
 		header.stored_size = (uint32_t)stored;

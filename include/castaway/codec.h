@@ -55,6 +55,23 @@ static inline uint8_t *codec_put_varint_wide(uint8_t *out, uint64_t value)
 	return out + size;
 }
 
+/* The same for values that mostly have at most 28 bits. */
+static inline uint8_t *codec_put_varint_narrow(uint8_t *out, uint64_t value)
+{
+	uint32_t bits, size, groups = (uint32_t)value;
+
+	if (__builtin_expect(value >> 28 != 0, 0))
+		return codec_put_varint_wide(out, value);
+	bits = 32 - (uint32_t)__builtin_clz(groups | 1);
+	size = (bits * 9 + 64) >> 6;
+	groups = (groups & 0x3fff) | (groups & 0x0fffc000) << 2;
+	groups = (groups & 0x007f007f) | (groups & 0x3f803f80) << 1;
+	groups |= 0x00808080 & ((UINT32_C(1) << (8 * size - 8)) - 1);
+	groups = htole32(groups);
+	memcpy(out, &groups, sizeof(groups));
+	return out + size;
+}
+
 static inline uint8_t *codec_put_svarint(uint8_t *out, int64_t value)
 {
 	return codec_put_varint(out, codec_zigzag(value));

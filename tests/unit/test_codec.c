@@ -59,7 +59,7 @@ static void test_zigzag(void **state)
 
 static void test_every_length_round_trips(void **state)
 {
-	uint8_t out[CODEC_VARINT_MAX];
+	uint8_t out[CODEC_VARINT_MAX], other[CODEC_VARINT_MAX];
 
 	(void)state;
 	for (unsigned bits = 0; bits < 64; bits++) {
@@ -69,6 +69,11 @@ static void test_every_length_round_trips(void **state)
 			struct codec_cursor c = cursor(out, (size_t)(end - out));
 
 			assert_true(codec_get_varint(&c) == value);
+			/* The other writers: the same bytes. */
+			assert_int_equal(codec_put_varint_wide(other, value) - other, end - out);
+			assert_memory_equal(other, out, (size_t)(end - out));
+			assert_int_equal(codec_put_varint_narrow(other, value) - other, end - out);
+			assert_memory_equal(other, out, (size_t)(end - out));
 			end = codec_put_svarint(out, (int64_t)value);
 			c = cursor(out, (size_t)(end - out));
 			assert_true(codec_get_svarint(&c) == (int64_t)value);

@@ -29,10 +29,9 @@ static struct pool s_pool = POOL_INIT(struct record), s_pair = POOL_INIT(struct 
 static uint32_t s_ring[RING], s_written, s_read;
 static uint32_t s_conflicts;
 
-static struct pool_cache cache_of(unsigned index)
+static struct pool_cache *cache_of(unsigned index)
 {
-	return (struct pool_cache){&g_stub_threads[index].block_free,
-				   &g_stub_threads[index].block_free_count};
+	return &g_stub_threads[index].block_free;
 }
 
 static void test_reuse(void **state)
@@ -65,18 +64,18 @@ static void test_segments(void **state)
 /* Thread 0 takes, thread 1 gives back. */
 static void pair_body(unsigned index)
 {
-	struct pool_cache cache = cache_of(index);
+	struct pool_cache *cache = cache_of(index);
 
 	for (uint32_t i = 0; i < MOVED; i++) {
 		if (index == 0) {
 			while (i - __atomic_load_n(&s_read, __ATOMIC_ACQUIRE) >= RING)
 				sched_yield();
-			s_ring[i % RING] = pool_take(&s_pair, &cache);
+			s_ring[i % RING] = pool_take(&s_pair, cache);
 			__atomic_store_n(&s_written, i + 1, __ATOMIC_RELEASE);
 		} else {
 			while (__atomic_load_n(&s_written, __ATOMIC_ACQUIRE) <= i)
 				sched_yield();
-			pool_give(&s_pair, &cache, s_ring[i % RING]);
+			pool_give(&s_pair, cache, s_ring[i % RING]);
 			__atomic_store_n(&s_read, i + 1, __ATOMIC_RELEASE);
 		}
 	}
@@ -94,8 +93,7 @@ static int s_with_lists;
 
 static void stress_body(unsigned index)
 {
-	struct pool_cache own = cache_of(index);
-	const struct pool_cache *cache = s_with_lists ? &own : NULL;
+	struct pool_cache *cache = s_with_lists ? cache_of(index) : NULL;
 	uint32_t held[HELD] = {0};
 	uint64_t end = stub_milliseconds() + STRESS_MS;
 	uint32_t random = index + 1;
@@ -122,7 +120,7 @@ static void stress_body(unsigned index)
 static void stress(struct pool *pool, int with_lists)
 {
 	for (unsigned i = 0; i < 4; i++)
-		g_stub_threads[i].block_free = g_stub_threads[i].block_free_count = 0;
+		g_stub_threads[i].block_free.count = 0;
 	s_stressed = pool;
 	s_with_lists = with_lists;
 	stub_run_threads(4, stress_body);
