@@ -59,7 +59,7 @@ struct memo {
 	uint32_t frames; /* above the base */
 	uint16_t words;
 	bool needs_bp;
-	uint8_t failures; /* since a walk last went along it */
+	uint8_t failures;             /* since a walk last went along it */
 	struct seen seen[MEMO_WORDS]; /* the frames but the first, the base, then values of bp */
 };
 
@@ -228,7 +228,8 @@ static inline bool memo_holds(const struct unwind_replay *replay, const struct m
 	uintptr_t differs = 0;
 
 	if (memo->pc != start->pc || memo->slot != start->sp - 8 || memo->era != replay->era ||
-	    base > replay->count || rest->node != memo->base_node || (memo->needs_bp && memo->bp != start->bp))
+	    base > replay->count || rest->node != memo->base_node ||
+	    (memo->needs_bp && memo->bp != start->bp))
 		return false;
 	for (uint32_t i = 0; i < memo->words; i++)
 		differs |= difference(&memo->seen[i]);
@@ -314,9 +315,8 @@ static inline __attribute__((always_inline)) enum step step(uintptr_t high, stru
 /* Walks from the innermost frame until it meets the trunk (*meets: how many of
  * its frames stay) or the end of the stack.  What of the trunk lies under the
  * stack pointer is no longer the stack's, and is not even read. */
-static inline __attribute__((always_inline)) bool walk(struct unwind_replay *replay,
-						       const struct stack_start *start, uint32_t *meets,
-						       uint32_t *count)
+static inline __attribute__((always_inline)) bool
+walk(struct unwind_replay *replay, const struct stack_start *start, uint32_t *meets, uint32_t *count)
 {
 	struct cursor at = {start->sp - 8, start->pc, start->bp, 0};
 	struct fresh *fresh = replay->fresh, *const end = fresh + replay->depth;
@@ -370,7 +370,8 @@ static inline uint32_t adopt(struct unwind_replay *replay, uint32_t known, uint3
 	/* It was arrived at from another frame. */
 	if (__builtin_expect(needs_bp, 0)) {
 		replay->rest[known].bp_slot = replay->fresh[count].bp_slot;
-		replay->rest[known].check = replay->rest[known].bp_slot ? known : replay->rest[known - 1].check;
+		replay->rest[known].check =
+			replay->rest[known].bp_slot ? known : replay->rest[known - 1].check;
 	}
 	check = replay->rest[known].check;
 	while (count > 0) {
