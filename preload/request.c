@@ -125,32 +125,40 @@ static bool ask(struct slot *slot)
 	return taken;
 }
 
-bool request_snapshot(enum castaway_snapshot_reason reason, uint32_t index, const char *name,
-		      uint64_t start_ns, bool scan)
+bool request_make(const struct request *what)
 {
 	struct stopped_thread here = {.tid = rawio_tid()};
-	struct rawio_text text;
 	struct slot *slot;
+	bool taken;
 
-	if (scan && request_possible())
+	if (what->scan && request_possible())
 		adapter_before_stop();
 	slot = request_possible() ? claim() : NULL;
 	arch_own_state(&here);
 	if (slot == NULL) {
-		if (scan)
+		if (what->scan)
 			limits_count(CASTAWAY_LIMIT_NO_SNAPSHOT, 1, "heap: nobody could take it");
 		return false;
 	}
-	slot->request = (struct request){
-		.reason = reason,
-		.index = index,
-		.start_ns = start_ns,
-		.scan = scan,
-		.requester = t_here != NULL ? *t_here : here,
-	};
-	rawio_text_begin(&text, slot->request.name, sizeof(slot->request.name));
+	slot->request = *what;
+	slot->request.requester = t_here != NULL ? *t_here : here;
+	adapter_hold();
+	taken = ask(slot);
+	adapter_release();
+	return taken;
+}
+
+bool request_snapshot(enum castaway_snapshot_reason reason, uint32_t index, const char *name,
+		      uint64_t start_ns, bool scan)
+{
+	struct request request = {.reason = reason, .index = index, .start_ns = start_ns, .scan = scan};
+	struct rawio_text text;
+
+	rawio_text_begin(&text, request.name, sizeof(request.name));
 	rawio_text_put(&text, name != NULL ? name : "");
-	return ask(slot);
+	if (reason == CASTAWAY_REASON_API && request_possible() && adapter_take(&request))
+		return true;
+	return request_make(&request);
 }
 
 void request_attend(void)

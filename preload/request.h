@@ -16,7 +16,9 @@ struct request {
 	enum castaway_snapshot_reason reason;
 	uint32_t index;
 	uint64_t start_ns;
-	bool scan; /* the heap too, not only what adapters describe */
+	bool scan;      /* the heap too, not only what adapters describe */
+	bool delegated; /* made by a thread of the target on the helper's behalf */
+	bool stands;    /* the helper's answer: nothing of the target moved meanwhile */
 	struct stopped_thread requester;
 	char name[REQUEST_NAME_MAX];
 };
@@ -37,6 +39,8 @@ bool request_possible(void);
  * SNAPSHOT_END too.  Bounded wait.  Call with the guard held. */
 bool request_snapshot(enum castaway_snapshot_reason reason, uint32_t index, const char *name,
 		      uint64_t start_ns, bool scan);
+/* The same for who has it written down; its requester is filled in. */
+bool request_make(const struct request *what);
 
 /* writer_tick(): some thread of the target looks after what the helper wants. */
 void request_attend(void);

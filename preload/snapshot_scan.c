@@ -195,6 +195,7 @@ static bool describe(struct snapshot_view *view, const struct request *request)
 {
 	view->snapshot = request->index;
 	view->requester_tls = request->requester.tls;
+	view->stands = request->stands;
 	return adapter_describe(view);
 }
 

@@ -40,6 +40,7 @@ struct snapshot_view {
 	const struct stopped_thread *threads;
 	size_t thread_count;
 	uintptr_t requester_tls; /* thread pointer of who asked, 0 = somebody outside */
+	bool stands;             /* nothing moved while the memory was copied */
 	uint32_t snapshot;
 	struct snapshot_scan_totals *totals; /* what is written adds to it */
 };

@@ -1,27 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The life of a heap snapshot.  Runs in the helper (raw system calls, arena
- * memory); child_main() runs in its fork, on a copy of the target's memory.
+ * memory); its child is in taker_child.c.
  *
  * A thread may stand anywhere, in the midst of a hook too.  Between malloc's
  * return and the entry in the shadow, nothing but that thread's registers knows
  * the block, and it is left out; between the entry's removal and free, the same.
  * Every record of the shadow is written before its slot names it.
  */
-#include "taker.h"
+#include "taker_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
+#include "adapters/adapter.h"
 #include "arena.h"
 #include "config.h"
 #include "control.h"
@@ -30,99 +27,31 @@
 #include "request.h"
 #include "snapshot.h"
 #include "snapshot_scan.h"
-#include "strings.h"
 #include "writer_internal.h"
 
-#define FIRST_POLL_NS 200000u
-#define LAST_POLL_NS  10000000u
-#define STUCK_NS      20000000000u /* a child that has written nothing for so long */
+#define LAST_POLL_NS 10000000u
+/* How long a thread of the target is waited for, and how often it is looked
+ * whether the target has come to rest. */
+#define DELEGATE_NS 2000000000u
+#define RETRY_NS    20000000u
+#define STUCK_NS    20000000000u /* a child that has written nothing for so long */
 /* Addresses that scans without a child may use up, most of them never touched. */
 #define MAPPED_HERE_MAX (UINT64_C(4) << 30)
 #define HEADER_BYTES    (REQUEST_NAME_MAX + 128u)
 
-static struct {
-	struct request request; /* a copy: the requester goes on */
-	bool from_outside;
-	enum castaway_snapshot_method method;
-	uint64_t ticks, pause_ns;
-	struct snapshot_scan_totals totals;
-	/* The child, 0 = none, and the file that it writes to. */
-	pid_t child;
-	int fd;
-	uint64_t poll_ns, grown_ns;
-	int64_t size;
-	/* What to take next. */
-	uint64_t next_ns;
-	bool wanted;
-	bool stragglers; /* threads that are still to be let go */
-	uint64_t mapped_here;
-	uint32_t names; /* that children gave so far */
-	char wanted_name[REQUEST_NAME_MAX];
-} s_taker;
-
-/* ---- the child --------------------------------------------------------------- */
-
-/* A copy of the target's memory shall neither be dumped nor read by others, be
- * the first to go when memory is short, and not outlive the helper. */
-static void child_settle(void)
-{
-	long fd = rawio_open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC, 0);
-
-	(void)RAW_CALL(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
-	if (fd >= 0) {
-		(void)rawio_write((int)fd, "1000", 4);
-		rawio_close((int)fd);
-	}
-	(void)RAW_CALL(SYS_prctl, PR_SET_DUMPABLE, 0);
-}
-
-static void child_main(const struct stop *stop)
-{
-	bool ok;
-
-	child_settle();
-	writer_file_divert(s_taker.fd);
-	ok = strings_child_begin(STRINGS_CHILD + s_taker.names) &&
-	     snapshot_scan(&s_taker.request, stop->threads, stop->count, &s_taker.totals);
-	s_taker.totals.names = strings_child_count();
-	ok = ok && rawio_write(s_taker.fd, &s_taker.totals, sizeof(s_taker.totals)) == 0;
-	(void)RAW_CALL(SYS_exit_group, ok ? 0 : 1);
-	__builtin_unreachable();
-}
-
-/* The child ends without a signal to the helper. */
-static bool fork_child(const struct stop *stop)
-{
-	long pid;
-
-	s_taker.fd = (int)RAW_CALL(SYS_memfd_create, "castaway", MFD_CLOEXEC);
-	if (s_taker.fd < 0)
-		return false;
-	pid = RAW_CALL(SYS_clone, CLONE_UNTRACED, 0, 0, 0, 0);
-	if (pid == 0)
-		child_main(stop);
-	if (pid < 0) {
-		rawio_close(s_taker.fd);
-		return false;
-	}
-	s_taker.child = (pid_t)pid;
-	s_taker.poll_ns = FIRST_POLL_NS;
-	s_taker.size = 0;
-	s_taker.grown_ns = rawio_clock(CLOCK_MONOTONIC);
-	return true;
-}
+struct taker g_taker;
 
 /* ---- into the trace ----------------------------------------------------------- */
 
 static void write_header(void)
 {
 	const struct snapshot_header header = {
-		.index = s_taker.request.index,
-		.reason = s_taker.request.reason,
-		.method = s_taker.method,
-		.ticks = s_taker.ticks,
-		.pause_ns = s_taker.pause_ns,
-		.name = s_taker.request.name,
+		.index = g_taker.request.index,
+		.reason = g_taker.request.reason,
+		.method = g_taker.method,
+		.ticks = g_taker.ticks,
+		.pause_ns = g_taker.pause_ns,
+		.name = g_taker.request.name,
 	};
 	uint8_t payload[HEADER_BYTES];
 
@@ -133,13 +62,13 @@ static void write_header(void)
 static void write_end(void)
 {
 	const struct snapshot_totals totals = {
-		.index = s_taker.request.index,
-		.blocks = s_taker.totals.blocks,
-		.objects = s_taker.totals.objects,
-		.edges = s_taker.totals.exact_edges,
-		.scan_edges = s_taker.totals.edges,
-		.roots = s_taker.totals.roots,
-		.unscanned_bytes = s_taker.totals.unscanned_bytes,
+		.index = g_taker.request.index,
+		.blocks = g_taker.totals.blocks,
+		.objects = g_taker.totals.objects,
+		.edges = g_taker.totals.exact_edges,
+		.scan_edges = g_taker.totals.edges,
+		.roots = g_taker.totals.roots,
+		.unscanned_bytes = g_taker.totals.unscanned_bytes,
 	};
 	uint8_t payload[HEADER_BYTES];
 
@@ -149,38 +78,38 @@ static void write_end(void)
 
 static void count_limits(void)
 {
-	for (uint32_t i = 0; i < s_taker.totals.limits && i < SNAPSHOT_LIMITS_MAX; i++)
-		limits_count(s_taker.totals.limit[i].limit, s_taker.totals.limit[i].count,
-			     s_taker.totals.limit[i].detail);
+	for (uint32_t i = 0; i < g_taker.totals.limits && i < SNAPSHOT_LIMITS_MAX; i++)
+		limits_count(g_taker.totals.limit[i].limit, g_taker.totals.limit[i].count,
+			     g_taker.totals.limit[i].detail);
 }
 
 /* Without the heap's part it is still a moment. */
 static void finish_snapshot(bool scanned, const char *failure)
 {
 	if (!scanned) {
-		memset(&s_taker.totals, 0, sizeof(s_taker.totals));
+		memset(&g_taker.totals, 0, sizeof(g_taker.totals));
 		limits_count(CASTAWAY_LIMIT_NO_SNAPSHOT, 1, failure);
-		s_taker.method = CASTAWAY_METHOD_EVENTS;
+		g_taker.method = CASTAWAY_METHOD_EVENTS;
 	}
 	count_limits();
 	write_header();
 	write_end();
-	if (s_taker.from_outside)
+	if (g_taker.from_outside)
 		control_answer(scanned ? NULL : failure);
 }
 
 static bool take_in(void)
 {
-	const int64_t end = s_taker.size - (int64_t)sizeof(s_taker.totals);
+	const int64_t end = g_taker.size - (int64_t)sizeof(g_taker.totals);
 
-	if (end < 0 || RAW_CALL(SYS_pread64, s_taker.fd, &s_taker.totals, sizeof(s_taker.totals), end) !=
-			       (long)sizeof(s_taker.totals))
+	if (end < 0 || RAW_CALL(SYS_pread64, g_taker.fd, &g_taker.totals, sizeof(g_taker.totals), end) !=
+			       (long)sizeof(g_taker.totals))
 		return false;
 	/* The stacks that the child refers to. */
 	writer_tables_new();
-	if (!writer_file_adopt(s_taker.fd, (uint64_t)end))
+	if (!writer_file_adopt(g_taker.fd, (uint64_t)end))
 		return false;
-	s_taker.names += s_taker.totals.names;
+	g_taker.names += g_taker.totals.names;
 	return true;
 }
 
@@ -188,10 +117,10 @@ static void look_at_size(void)
 {
 	struct stat st = {0};
 
-	(void)RAW_CALL(SYS_fstat, s_taker.fd, &st);
-	if (st.st_size != s_taker.size)
-		s_taker.grown_ns = rawio_clock(CLOCK_MONOTONIC);
-	s_taker.size = st.st_size;
+	(void)RAW_CALL(SYS_fstat, g_taker.fd, &st);
+	if (st.st_size != g_taker.size)
+		g_taker.grown_ns = rawio_clock(CLOCK_MONOTONIC);
+	g_taker.size = st.st_size;
 	/* Whoever waits for the trace's end shall go on waiting. */
 	__atomic_fetch_add(&g_writer.progress, 1, __ATOMIC_RELAXED);
 }
@@ -200,17 +129,17 @@ static void look_at_size(void)
 static bool look_at_child(void)
 {
 	int status = 0;
-	long result = RAW_CALL(SYS_wait4, s_taker.child, &status, __WALL | WNOHANG, NULL);
+	long result = RAW_CALL(SYS_wait4, g_taker.child, &status, __WALL | WNOHANG, NULL);
 
 	look_at_size();
 	if (result == 0) {
-		if (rawio_clock(CLOCK_MONOTONIC) - s_taker.grown_ns > STUCK_NS)
-			(void)RAW_CALL(SYS_kill, s_taker.child, SIGKILL);
+		if (rawio_clock(CLOCK_MONOTONIC) - g_taker.grown_ns > STUCK_NS)
+			(void)RAW_CALL(SYS_kill, g_taker.child, SIGKILL);
 		return false;
 	}
-	s_taker.child = 0;
+	g_taker.child = 0;
 	finish_snapshot(result > 0 && status == 0 && take_in(), "heap: the scan failed");
-	rawio_close(s_taker.fd);
+	rawio_close(g_taker.fd);
 	return true;
 }
 
@@ -223,8 +152,8 @@ static bool install(void *arg)
 
 static void set_pause(uint64_t start)
 {
-	s_taker.pause_ns = rawio_clock(CLOCK_MONOTONIC) -
-			   (s_taker.request.start_ns != 0 ? s_taker.request.start_ns : start);
+	g_taker.pause_ns = rawio_clock(CLOCK_MONOTONIC) -
+			   (g_taker.request.start_ns != 0 ? g_taker.request.start_ns : start);
 }
 
 /* Where no child can be made, the target waits for the scan: a few times only,
@@ -234,23 +163,52 @@ static void scan_here(const struct stop *stop)
 	const uint64_t mapped = arena_mapped();
 
 	writer_tables_new();
-	memset(&s_taker.totals, 0, sizeof(s_taker.totals));
-	if ((stop->method != CASTAWAY_METHOD_INPLACE || !s_taker.request.scan) &&
-	    s_taker.mapped_here < MAPPED_HERE_MAX &&
-	    snapshot_scan(&s_taker.request, stop->threads, stop->count, &s_taker.totals))
-		s_taker.method = CASTAWAY_METHOD_INPLACE;
+	memset(&g_taker.totals, 0, sizeof(g_taker.totals));
+	if ((stop->method != CASTAWAY_METHOD_INPLACE || !g_taker.request.scan) &&
+	    g_taker.mapped_here < MAPPED_HERE_MAX &&
+	    snapshot_scan(&g_taker.request, stop->threads, stop->count, &g_taker.totals))
+		g_taker.method = CASTAWAY_METHOD_INPLACE;
 	else
-		s_taker.method = CASTAWAY_METHOD_EVENTS;
-	s_taker.mapped_here += arena_mapped() - mapped;
+		g_taker.method = CASTAWAY_METHOD_EVENTS;
+	g_taker.mapped_here += arena_mapped() - mapped;
+}
+
+static void end_waiting(void)
+{
+	if (g_taker.waiting)
+		(void)adapter_delegate(NULL);
+	g_taker.waiting = false;
 }
 
 /* What adapters describe stands still by itself. */
 static bool begin_stop(struct stop *stop, const struct request *from)
 {
-	if (s_taker.request.scan)
-		return stop_begin(stop, g_writer.target, from != NULL ? &s_taker.request.requester : NULL);
+	if (g_taker.request.scan)
+		return stop_begin(stop, g_writer.target, from != NULL ? &g_taker.request.requester : NULL);
 	stop->method = CASTAWAY_METHOD_INPLACE;
 	return true;
+}
+
+/* Stopped where a runtime's objects cannot be read, by a request of the helper's
+ * own: a thread that can read them is asked to make it, for a while. */
+static bool must_wait(const struct stop *stop, const struct request *from)
+{
+	const uint64_t now = rawio_clock(CLOCK_MONOTONIC);
+
+	g_taker.request.stands = stop->method != CASTAWAY_METHOD_INPLACE;
+	if (from != NULL || (g_taker.request.stands && adapter_may_describe()))
+		return false;
+	if (!g_taker.waiting) {
+		g_taker.delegated = g_taker.request;
+		g_taker.delegated.delegated = true;
+		g_taker.delegated_outside = g_taker.from_outside;
+		g_taker.patience_ns = now + DELEGATE_NS;
+		g_taker.waiting = adapter_delegate(&g_taker.delegated);
+	} else if (now > g_taker.patience_ns) {
+		end_waiting();
+	}
+	g_taker.retry_ns = now + RETRY_NS;
+	return g_taker.waiting;
 }
 
 static void take(const struct request *from)
@@ -260,21 +218,27 @@ static void take(const struct request *from)
 	bool listed;
 
 	/* Most of what the threads have recorded, lest it all wait for the child. */
-	if (s_taker.request.scan)
+	if (g_taker.request.scan)
 		writer_pump_pass(true);
 	start = rawio_clock(CLOCK_MONOTONIC);
 	listed = begin_stop(&stop, from);
-	s_taker.ticks = emit_ticks();
-	s_taker.method = stop.method;
-	if (listed && !fork_child(&stop))
+	g_taker.ticks = emit_ticks();
+	g_taker.method = stop.method;
+	if (listed && must_wait(&stop, from)) {
+		stop_end(&stop);
+		return;
+	}
+	if (from == NULL || from->delegated)
+		end_waiting();
+	if (listed && !taker_fork_child(&stop))
 		scan_here(&stop);
-	if (listed && s_taker.request.scan)
+	if (listed && g_taker.request.scan)
 		stop_end(&stop);
 	set_pause(start);
 	if (from != NULL)
 		request_answer(from, true);
-	if (s_taker.child == 0)
-		finish_snapshot(listed && s_taker.method == CASTAWAY_METHOD_INPLACE,
+	if (g_taker.child == 0)
+		finish_snapshot(listed && g_taker.method == CASTAWAY_METHOD_INPLACE,
 				listed ? "heap: no child could be made"
 				       : "heap: the threads could not be listed");
 }
@@ -282,66 +246,93 @@ static void take(const struct request *from)
 /* Intervals and requests from outside. */
 static bool choose_own(uint64_t now)
 {
-	memset(&s_taker.request, 0, sizeof(s_taker.request));
-	s_taker.request.scan = true;
-	s_taker.from_outside = s_taker.wanted;
-	if (s_taker.wanted) {
-		s_taker.request.reason = CASTAWAY_REASON_REQUEST;
-		memcpy(s_taker.request.name, s_taker.wanted_name, sizeof(s_taker.wanted_name));
-		s_taker.wanted = false;
-	} else if (s_taker.next_ns != 0 && now >= s_taker.next_ns) {
-		s_taker.request.reason = CASTAWAY_REASON_INTERVAL;
+	memset(&g_taker.request, 0, sizeof(g_taker.request));
+	g_taker.request.scan = true;
+	g_taker.from_outside = g_taker.wanted;
+	if (g_taker.wanted) {
+		g_taker.request.reason = CASTAWAY_REASON_REQUEST;
+		memcpy(g_taker.request.name, g_taker.wanted_name, sizeof(g_taker.wanted_name));
+		g_taker.wanted = false;
+	} else if (g_taker.next_ns != 0 && now >= g_taker.next_ns) {
+		g_taker.request.reason = CASTAWAY_REASON_INTERVAL;
 	} else {
 		return false;
 	}
-	s_taker.request.index = snapshot_next_index();
+	g_taker.request.index = snapshot_next_index();
 	return true;
+}
+
+/* Perhaps the target has come to rest meanwhile. */
+static bool choose_again(uint64_t now)
+{
+	if (now < g_taker.retry_ns)
+		return false;
+	g_taker.request = g_taker.delegated;
+	g_taker.request.delegated = false;
+	g_taker.from_outside = g_taker.delegated_outside;
+	return true;
+}
+
+/* By a thread that may come too late. */
+static void take_delegated(const struct request *from)
+{
+	if (!g_taker.waiting || from->index != g_taker.delegated.index) {
+		request_answer(from, false);
+		return;
+	}
+	g_taker.request = *from;
+	g_taker.from_outside = g_taker.delegated_outside;
+	take(from);
 }
 
 static void begin_next(uint64_t now)
 {
 	const struct request *from = request_next();
 
-	if (from != NULL) {
-		s_taker.from_outside = false;
-		s_taker.request = *from;
+	if (from != NULL && from->delegated) {
+		take_delegated(from);
+	} else if (from != NULL) {
+		g_taker.from_outside = false;
+		g_taker.request = *from;
 		take(from);
-	} else if (choose_own(now)) {
+	} else if (g_taker.waiting ? choose_again(now) : choose_own(now)) {
 		take(NULL);
 	}
 	/* From the end of one to the begin of the next, so that the target never
 	 * does nothing but wait. */
-	if (g_config.snapshot_every != 0 && now >= s_taker.next_ns)
-		s_taker.next_ns = rawio_clock(CLOCK_MONOTONIC) + g_config.snapshot_every * 1000000u;
+	if (g_config.snapshot_every != 0 && now >= g_taker.next_ns)
+		g_taker.next_ns = rawio_clock(CLOCK_MONOTONIC) + g_config.snapshot_every * 1000000u;
 }
 
 void taker_step(uint64_t now)
 {
-	s_taker.stragglers = !stop_ptrace_reap();
-	if (s_taker.child != 0 && !look_at_child()) {
-		s_taker.poll_ns += s_taker.poll_ns / 4;
+	g_taker.stragglers = !stop_ptrace_reap();
+	if (g_taker.child != 0 && !look_at_child()) {
+		g_taker.poll_ns += g_taker.poll_ns / 4;
 		return;
 	}
 	begin_next(now);
-	s_taker.stragglers = !stop_ptrace_reap();
+	g_taker.stragglers = !stop_ptrace_reap();
 }
 
 bool taker_is_idle(void)
 {
-	return s_taker.child == 0;
+	return g_taker.child == 0 && !g_taker.waiting;
 }
 
 uint64_t taker_sleep(uint64_t longest)
 {
 	uint64_t until = longest, now;
 
-	if (s_taker.stragglers)
-		return FIRST_POLL_NS;
-	if (s_taker.child != 0)
-		return s_taker.poll_ns < LAST_POLL_NS ? s_taker.poll_ns : LAST_POLL_NS;
-	if (s_taker.next_ns != 0) {
+	if (g_taker.stragglers)
+		return TAKER_FIRST_POLL_NS;
+	if (g_taker.child != 0)
+		return g_taker.poll_ns < LAST_POLL_NS ? g_taker.poll_ns : LAST_POLL_NS;
+	if (g_taker.waiting)
+		return RETRY_NS;
+	if (g_taker.next_ns != 0) {
 		now = rawio_clock(CLOCK_MONOTONIC);
-		until = s_taker.next_ns > now ? s_taker.next_ns - now : 1;
+		until = g_taker.next_ns > now ? g_taker.next_ns - now : 1;
 	}
 	return until < longest ? until : longest;
 }
@@ -351,8 +342,9 @@ void taker_finish(void)
 	const struct request *from;
 	static const uint32_t never;
 
+	end_waiting();
 	(void)stop_ptrace_reap();
-	while (s_taker.child != 0 && !look_at_child())
+	while (g_taker.child != 0 && !look_at_child())
 		(void)rawio_futex_wait(&never, 0, taker_sleep(LAST_POLL_NS));
 	while ((from = request_next()) != NULL)
 		request_answer(from, false);
@@ -362,12 +354,12 @@ void taker_request(const char *name)
 {
 	struct rawio_text text;
 
-	rawio_text_begin(&text, s_taker.wanted_name, sizeof(s_taker.wanted_name));
+	rawio_text_begin(&text, g_taker.wanted_name, sizeof(g_taker.wanted_name));
 	rawio_text_put(&text, name);
-	s_taker.wanted = true;
+	g_taker.wanted = true;
 }
 
 void taker_reset(void)
 {
-	memset(&s_taker, 0, sizeof(s_taker));
+	memset(&g_taker, 0, sizeof(g_taker));
 }

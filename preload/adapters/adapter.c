@@ -115,3 +115,53 @@ bool adapter_describe(struct snapshot_view *view)
 	}
 	return whole;
 }
+
+void adapter_hold(void)
+{
+	FOR_EACH_ADAPTER(i)
+	{
+		if (s_adapters[i]->hold != NULL)
+			s_adapters[i]->hold();
+	}
+}
+
+void adapter_release(void)
+{
+	FOR_EACH_ADAPTER(i)
+	{
+		if (s_adapters[i]->release != NULL)
+			s_adapters[i]->release();
+	}
+}
+
+bool adapter_may_describe(void)
+{
+	FOR_EACH_ADAPTER(i)
+	{
+		if (s_adapters[i]->may_describe != NULL && !s_adapters[i]->may_describe())
+			return false;
+	}
+	return true;
+}
+
+bool adapter_delegate(const struct request *request)
+{
+	bool any = false;
+
+	FOR_EACH_ADAPTER(i)
+	{
+		if (s_adapters[i]->delegate != NULL)
+			any = s_adapters[i]->delegate(request) || any;
+	}
+	return any;
+}
+
+bool adapter_take(const struct request *request)
+{
+	FOR_EACH_ADAPTER(i)
+	{
+		if (s_adapters[i]->take != NULL && s_adapters[i]->take(request))
+			return true;
+	}
+	return false;
+}

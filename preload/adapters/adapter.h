@@ -10,6 +10,8 @@
 #include "../snapshot.h"
 #include "../snapshot_scan.h"
 
+struct request;
+
 /* Every member but `name` may be NULL. */
 struct adapter {
 	const char *name;
@@ -35,6 +37,18 @@ struct adapter {
 	/* A thread of the target is about to wait for a heap snapshot that it asked
 	 * for; guard held. */
 	void (*before_stop)(void);
+	/* Around the request that a thread of the target makes for itself: it may be
+	 * in a position in which its runtime's objects can be read.  Guard held. */
+	void (*hold)(void);
+	void (*release)(void);
+	/* In the helper, while the threads stand: could the objects be read now? */
+	bool (*may_describe)(void);
+	/* In the helper, when they could not: a thread of the target that can shall
+	 * make this request; no longer, if it is NULL.  False: none ever will. */
+	bool (*delegate)(const struct request *request);
+	/* In a thread that asks for a snapshot, and in whose position the objects
+	 * cannot be read: makes the request from a better one.  False: not done. */
+	bool (*take)(const struct request *request);
 	/* In the snapshot child, when the heap's blocks are known: writes what the
 	 * adapter finds in them.  False when that is not complete. */
 	bool (*describe)(struct snapshot_view *view);
@@ -62,6 +76,11 @@ void adapter_on_dlopen(void);
 void adapter_on_dlclose(void);
 void adapter_on_poll(uintptr_t caller, int timeout);
 void adapter_before_stop(void);
+void adapter_hold(void);
+void adapter_release(void);
+bool adapter_may_describe(void);                      /* all of them */
+bool adapter_delegate(const struct request *request); /* any of them */
+bool adapter_take(const struct request *request);     /* any of them */
 bool adapter_describe(struct snapshot_view *view);
 
 #endif

@@ -64,6 +64,9 @@ static void check_layouts(bool running)
 	struct py_object *type, *value, *traceback;
 
 	cpython_stack_find_interpreter();
+	cpython_gc_learn();
+	if (running)
+		cpython_lock_validate();
 	g_py.PyErr_Fetch(&type, &value, &traceback);
 	if (!cpython_text_validate())
 		limits_count(CASTAWAY_LIMIT_ADAPTER_OFF, 1, "cpython: str objects have an unknown layout");
@@ -172,6 +175,8 @@ void cpython_look_after_setup(void)
 {
 	int state = setup_state();
 
+	if (state == SETUP_DONE)
+		cpython_lock_attend();
 	if (state == SETUP_ENDING && !g_py.Py_IsInitialized()) {
 		begin_next_life();
 	} else if (state == SETUP_WAITING && g_py.Py_IsInitialized()) {
@@ -315,6 +320,7 @@ static void cpython_at_exit(enum castaway_end_reason moment)
 static void cpython_after_fork(void)
 {
 	s_taken = false;
+	cpython_lock_after_fork();
 	if (setup_state() == SETUP_ENDING && g_py.Py_IsInitialized())
 		set_setup_state(SETUP_DONE);
 }
@@ -365,20 +371,9 @@ static void cpython_on_dlclose(void)
 	__atomic_store_n(&g_stack_claim.size, 0, __ATOMIC_RELEASE);
 }
 
-/* ---- snapshots ----------------------------------------------------------------- */
-
-static struct py_gc *s_describe; /* while whoever has the lock waits for the child */
-
-void cpython_describe_next(struct py_gc *gc)
+bool cpython_is_set_up(void)
 {
-	__atomic_store_n(&s_describe, gc, __ATOMIC_RELEASE);
-}
-
-static bool cpython_describe(struct snapshot_view *view)
-{
-	struct py_gc *gc = __atomic_load_n(&s_describe, __ATOMIC_ACQUIRE);
-
-	return gc == NULL || cpython_snapshot_describe(view, gc);
+	return setup_state() == SETUP_DONE;
 }
 
 const struct adapter adapter_cpython = {
@@ -390,5 +385,10 @@ const struct adapter adapter_cpython = {
 	.on_sigaction = cpython_on_sigaction,
 	.on_dlopen = cpython_on_dlopen,
 	.on_dlclose = cpython_on_dlclose,
-	.describe = cpython_describe,
+	.hold = cpython_lock_hold,
+	.release = cpython_lock_release,
+	.may_describe = cpython_lock_may_describe,
+	.delegate = cpython_lock_delegate,
+	.take = cpython_lock_take,
+	.describe = cpython_lock_describe,
 };

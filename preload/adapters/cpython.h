@@ -20,6 +20,7 @@
 
 struct py_type;
 struct py_code;
+struct request;
 
 struct py_object {
 	int64_t refcount;
@@ -130,6 +131,8 @@ struct py_status {
 #define CPYTHON_OPTIONAL(X)                                                                   \
 	X(void *, _PyThreadState_UncheckedGet, (void))                                        \
 	X(void *, PyThreadState_GetUnchecked, (void))                                         \
+	X(void *, PyInterpreterState_ThreadHead, (void *))                                    \
+	X(void *, PyThreadState_Next, (void *))                                               \
 	X(int, PyGC_IsEnabled, (void))                                                        \
 	X(int, PyGC_Disable, (void))                                                          \
 	X(int, PyGC_Enable, (void))                                                           \
@@ -194,14 +197,16 @@ struct cpython_layout {
 	uint16_t type_qualname, type_cached_keys;
 	uint16_t frame_object_data; /* of a frame object: its own frame */
 	uint16_t generator_frame;
-	uint8_t values_place;  /* enum py_values_place */
-	uint16_t values_first; /* in a block of inline attribute values */
+	uint16_t thread_status; /* flags of a thread state, 0: one thread is the current one */
+	uint8_t values_place;   /* enum py_values_place */
+	uint16_t values_first;  /* in a block of inline attribute values */
 	unsigned long preheader_flags;
 	size_t gc_scan; /* bytes of the interpreter state to look through */
 };
 extern const struct cpython_layout *g_py_layout; /* NULL: unknown version */
 
 /* The same in all of 3.11 to 3.13. */
+#define PY_THREAD_ACTIVE         0x10u
 #define PY_FRAME_OWNER_SHIM      3
 #define PY_FRAME_OBJECT_FRAME    24
 #define PY_CODE_FILENAME         112
@@ -238,6 +243,8 @@ bool cpython_library_is_there(void);
 /* cpython.c */
 /* From the allocator hook: asks for the set-up once the interpreter runs. */
 void cpython_look_after_setup(void);
+/* Between set-up and the exit snapshot. */
+bool cpython_is_set_up(void);
 /* Does the calling thread hold the interpreter lock? */
 bool cpython_has_lock(void);
 
@@ -248,6 +255,8 @@ bool cpython_alloc_installed(void);
 /* Whether births may take the short way: once frames are known, and until the
  * interpreter ends, if the settings allow it. */
 void cpython_alloc_set_short(bool frames_known);
+/* For a while, births take the long way, which attends to the lock. */
+void cpython_alloc_hold_short(bool hold);
 
 /* cpython_exact.c: on request, no object comes from a free list any more.  False
  * where this build does not allow it. */
@@ -279,6 +288,9 @@ struct py_gc {
 	int collecting;
 };
 struct py_gc *cpython_gc_find(void);
+/* Once, with the lock held, for the question after it: PyGC_IsEnabled() needs the lock. */
+void cpython_gc_learn(void);
+bool cpython_gc_enabled(const struct py_gc *gc);
 static inline struct py_gc_head *py_gc_untag(uintptr_t link)
 {
 	return (struct py_gc_head *)(link & ~(uintptr_t)3);
@@ -340,7 +352,19 @@ void cpython_snapshot_take(void);
 struct py_gc *cpython_snapshot_gc(void);
 bool cpython_snapshot_describe(struct snapshot_view *view, struct py_gc *gc);
 
-/* cpython.c: what the next snapshot's child finds here it describes; NULL: nothing. */
-void cpython_describe_next(struct py_gc *gc);
+/* cpython_lock.c: snapshots at any moment.  Where the lock is free nobody is in
+ * the midst of anything; who holds it can say so. */
+bool cpython_lock_validate(void); /* lock held */
+/* What the child finds here it describes; NULL: nothing. */
+void cpython_lock_describe_next(struct py_gc *gc);
+void cpython_lock_hold(void);
+void cpython_lock_release(void);
+bool cpython_lock_may_describe(void);
+bool cpython_lock_delegate(const struct request *request);
+bool cpython_lock_take(const struct request *request);
+bool cpython_lock_describe(struct snapshot_view *view);
+/* From the allocator hook: somebody waits for a thread that runs Python code. */
+void cpython_lock_attend(void);
+void cpython_lock_after_fork(void);
 
 #endif

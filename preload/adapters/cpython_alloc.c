@@ -214,8 +214,23 @@ void cpython_alloc_install(void)
 	g_py.PyMem_SetAllocator(PY_DOMAIN_OBJECT, &hook);
 }
 
+static bool s_may_be_short, s_held;
+
+static void choose_way(void)
+{
+	__atomic_store_n(&s_short, s_may_be_short && !__atomic_load_n(&s_held, __ATOMIC_RELAXED),
+			 __ATOMIC_RELAXED);
+}
+
 void cpython_alloc_set_short(bool frames_known)
 {
-	s_short = frames_known && g_py_stack.cache != NULL && g_config.python_depth == 1 &&
-		  !g_config.python_events;
+	s_may_be_short = frames_known && g_py_stack.cache != NULL && g_config.python_depth == 1 &&
+			 !g_config.python_events;
+	choose_way();
+}
+
+void cpython_alloc_hold_short(bool hold)
+{
+	__atomic_store_n(&s_held, hold, __ATOMIC_RELAXED);
+	choose_way();
 }

@@ -51,6 +51,39 @@ static bool is_gc(const struct py_gc *gc)
 	return linked(&gc->permanent.head);
 }
 
+/* How far before the generations lies the word that says whether the collector
+ * is enabled: the one that follows as that is changed.  0: not known. */
+static size_t s_enabled_before;
+
+static bool enabled_at(const struct py_gc *gc, size_t before)
+{
+	return *(const int *)((const char *)gc - before) != 0;
+}
+
+void cpython_gc_learn(void)
+{
+	const struct py_gc *gc = cpython_gc_find();
+	const bool enabled = g_py.PyGC_IsEnabled != NULL && g_py.PyGC_IsEnabled() != 0;
+
+	s_enabled_before = 0;
+	if (gc == NULL || g_py.PyGC_Enable == NULL || g_py.PyGC_Disable == NULL ||
+	    g_py.PyGC_IsEnabled == NULL)
+		return;
+	for (size_t before = 4; before <= 24 && s_enabled_before == 0; before += 4) {
+		bool follows = enabled_at(gc, before) == enabled;
+
+		(void)(enabled ? g_py.PyGC_Disable() : g_py.PyGC_Enable());
+		follows = follows && enabled_at(gc, before) != enabled;
+		(void)(enabled ? g_py.PyGC_Enable() : g_py.PyGC_Disable());
+		s_enabled_before = follows ? before : 0;
+	}
+}
+
+bool cpython_gc_enabled(const struct py_gc *gc)
+{
+	return s_enabled_before == 0 || enabled_at(gc, s_enabled_before);
+}
+
 struct py_gc *cpython_gc_find(void)
 {
 	char *interpreter = g_py.PyInterpreterState_Main();

@@ -230,7 +230,7 @@ static void write_runtime(struct walk *walk, const struct py_gc *gc)
 				  .version = number,
 				  .note = "",
 				  .status = CASTAWAY_STATUS_EXACT,
-				  .enabled = g_py.PyGC_IsEnabled == NULL || g_py.PyGC_IsEnabled() != 0,
+				  .enabled = cpython_gc_enabled(gc),
 				  .generations = generations,
 				  .count = 3,
 				  .frozen = walk->frozen,
@@ -367,8 +367,8 @@ void cpython_snapshot_take(void)
 	if (gc == NULL)
 		return;
 	snapshot_begin(&walk.snapshot, CASTAWAY_REASON_EXIT, CASTAWAY_METHOD_INPLACE, "");
-	cpython_describe_next(gc);
+	cpython_lock_describe_next(gc);
 	if (!snapshot_hand_over(&walk.snapshot, g_config.scan && g_config.scan_python))
 		write_here(&walk, gc);
-	cpython_describe_next(NULL);
+	cpython_lock_describe_next(NULL);
 }

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Snapshots of a running interpreter, asked for from outside, at intervals and by
+# the program (programs/moments.py): its objects are exact whatever it does, or
+# the trace says that they were not read.
+import os
+import re
+import signal
+import subprocess
+import time
+
+from support import EXE, case, castaway, clean_environment, equal, limit_codes, main, report, traces_in, wait_for_writers
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PROGRAM = os.path.join(HERE, "programs", "moments.py")
+PYTHON = os.environ.get("CASTAWAY_PYTHON", "/usr/bin/python3")
+LISTED = re.compile(r"gc: collectable <Node (0x[0-9a-f]+)>")
+PAIRS = 100
+
+
+class Running:
+    def __init__(self, directory, how, *settings):
+        self.directory = directory
+        command = [EXE, "record", "--quiet", "-o", os.path.join(directory, "%e.%p.castaway"), *settings, "--",
+                   PYTHON, "-s", PROGRAM, how]
+        self.process = subprocess.Popen(command, env=clean_environment(), stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, start_new_session=True, bufsize=0)
+        self.pid = int(self.process.stdout.readline())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.communicate()
+
+    def snapshot(self):
+        result = castaway("snapshot", self.pid)
+        equal(result.status, 0, str(result))
+
+    def finish(self):
+        """The trace, and the pairs' addresses as the program's own collector lists them."""
+        out, _ = self.process.communicate(b"\n", timeout=60)
+        equal(self.process.returncode, 0, "exit status")
+        lines = out.decode().splitlines()
+        equal(lines[-1], "done", "end of the listing")
+        traces = traces_in(self.directory)
+        wait_for_writers(traces)
+        equal(len(traces), 1, "traces")
+        expected = {m.group(1) for m in map(LISTED.fullmatch, lines) if m}
+        equal(len(expected), 2 * PAIRS, "garbage")
+        return traces[0], expected
+
+
+def nodes(judged):
+    found = [s for s in judged["structures"] if {m["type"] for m in s["members"]} == {"__main__.Node"}]
+    return {address for s in found for i in s["instances"] for address in i["members"]}
+
+
+def expect_exact(trace, expected, index, reason):
+    judged = report(trace, "--members=all", "--snapshot=%d" % index)
+    equal((judged["snapshot"]["index"], judged["snapshot"]["reason"]), (index, reason), "snapshot")
+    cpython = [r for r in judged["runtimes"] if r["name"] == "cpython"]
+    equal([r["status"] for r in cpython], ["exact"], "runtimes")
+    assert cpython[0]["objects"] > 1000, cpython
+    equal(nodes(judged), expected, "stranded pairs")
+    print("# %s: pause %.1f ms" % (judged["snapshot"]["method"], judged["snapshot"]["pause_ns"] / 1e6))
+    return judged
+
+
+def outside_case(how, times, *settings):
+    def test(directory):
+        with Running(directory, how, *settings) as running:
+            for _ in range(times):
+                running.snapshot()
+            trace, expected = running.finish()
+        for index in range(times):
+            judged = expect_exact(trace, expected, index, "request")
+            assert "no-snapshot" not in limit_codes(judged), judged["limits"]
+
+    test.__name__ = "outside_" + how + "".join(settings).replace("-", "_").replace("=", "_")
+    test.__doc__ = "%s %s: a snapshot from outside is exact" % (how, " ".join(settings))
+    case(test)
+
+
+outside_case("idle", 2)
+outside_case("crowd", 1, "--stop=2")
+outside_case("busy", 3)
+outside_case("busy", 1, "--stop=3")
+outside_case("worker", 2)
+outside_case("crowd", 2)
+outside_case("busy", 2, "--python-events=yes")
+
+
+@case
+def intervals(directory):
+    """at intervals, of a busy program with several threads"""
+    with Running(directory, "crowd", "--snapshot-every=100") as running:
+        time.sleep(1.5)
+        trace, expected = running.finish()
+    judged = report(trace)
+    info = castaway("info", "--format=json", trace)
+    assert info.out.count(b'"interval"') >= 2, str(info)
+    assert "no-snapshot" not in limit_codes(judged), judged["limits"]
+    expect_exact(trace, expected, 0, "interval")
+    expect_exact(trace, expected, 1, "interval")
+
+
+@case
+def nothing_allocated(directory):
+    """a thread that never lets go and allocates nothing: the trace says so, and the program goes on"""
+    with Running(directory, "nothing") as running:
+        running.snapshot()
+        trace, _ = running.finish()
+    judged = report(trace, "--snapshot=0")
+    equal(judged["snapshot"]["reason"], "request")
+    found = [r for r in judged["runtimes"] if r["name"] == "cpython"]
+    if not found:
+        details = [l["detail"] for l in judged["limits"] if l["code"] == "no-snapshot"]
+        equal(details, ["cpython: its objects were not at rest"], "limits")
+
+
+@case
+def with_lock(directory):
+    """castaway_snapshot() called with the lock"""
+    with Running(directory, "with_lock") as running:
+        trace, expected = running.finish()
+    equal(expect_exact(trace, expected, 0, "api")["snapshot"]["label"], "asked for", "name")
+
+
+@case
+def without_lock(directory):
+    """castaway_snapshot() called without the lock, while others run Python code"""
+    with Running(directory, "without_lock") as running:
+        trace, expected = running.finish()
+    expect_exact(trace, expected, 0, "api")
+
+
+main()
