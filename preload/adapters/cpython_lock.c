@@ -48,8 +48,8 @@ static uint32_t order(void)
 
 static bool change_order(uint32_t from, enum order_state to)
 {
-	bool changed = __atomic_compare_exchange_n(&s_order, &from, to, false, __ATOMIC_ACQ_REL,
-						   __ATOMIC_ACQUIRE);
+	bool changed =
+		__atomic_compare_exchange_n(&s_order, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 
 	if (changed)
 		rawio_futex_wake(&s_order);
