@@ -142,9 +142,12 @@ bool request_make(const struct request *what)
 	}
 	slot->request = *what;
 	slot->request.requester = t_here != NULL ? *t_here : here;
-	adapter_hold();
+	/* At the end an adapter has said what is to be described. */
+	if (what->reason != CASTAWAY_REASON_EXIT)
+		adapter_hold();
 	taken = ask(slot);
-	adapter_release();
+	if (what->reason != CASTAWAY_REASON_EXIT)
+		adapter_release();
 	return taken;
 }
 

@@ -194,6 +194,7 @@ void snapshot_view_limit(struct snapshot_view *view, enum castaway_limit limit, 
 static bool describe(struct snapshot_view *view, const struct request *request)
 {
 	view->snapshot = request->index;
+	view->reason = request->reason;
 	view->requester_tls = request->requester.tls;
 	view->stands = request->stands;
 	return adapter_describe(view);

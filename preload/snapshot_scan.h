@@ -42,6 +42,7 @@ struct snapshot_view {
 	uintptr_t requester_tls; /* thread pointer of who asked, 0 = somebody outside */
 	bool stands;             /* nothing moved while the memory was copied */
 	uint32_t snapshot;
+	enum castaway_snapshot_reason reason;
 	struct snapshot_scan_totals *totals; /* what is written adds to it */
 };
 

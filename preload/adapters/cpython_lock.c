@@ -126,7 +126,8 @@ bool cpython_lock_describe(struct snapshot_view *view)
 
 	if (gc != NULL)
 		return cpython_snapshot_describe(view, gc);
-	if (!has_objects())
+	/* At an end that is not orderly, whoever has the lock may be anywhere. */
+	if (!has_objects() || view->reason == CASTAWAY_REASON_EXIT)
 		return true;
 	if (view->stands && is_free())
 		gc = cpython_gc_find();

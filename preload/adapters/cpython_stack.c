@@ -13,6 +13,7 @@
  */
 #include "cpython_stack.h"
 
+#include "../arch.h"
 #include "../arena.h"
 #include "../config.h"
 #include "../emit.h"
@@ -121,11 +122,47 @@ uint32_t cpython_stack_capture(struct thread *thread, const struct stack_start *
 	return g_config.python_depth == 1 ? cpython_stack_top() : capture_chain();
 }
 
+/* Where a thread state keeps the identity of its thread, which is the thread
+ * pointer; 0: not found. */
+static uint32_t s_thread_identity;
+#define THREAD_STATE_LOOK 280u /* no thread state is smaller */
+
+static void find_identity(const void *own)
+{
+	uint32_t found = 0, count = 0;
+
+	for (uint32_t at = 0; own != NULL && at < THREAD_STATE_LOOK; at += sizeof(void *)) {
+		if (py_word(own, at) == arch_thread_pointer()) {
+			found = at;
+			count++;
+		}
+	}
+	s_thread_identity = count == 1 ? found : 0;
+}
+
+/* The state that this thread was last seen to have the lock with.  Another may
+ * have one at the same address by now, with its own identity. */
+static __thread const void *t_state GUARD_TLS;
+
+static bool has_lock(void)
+{
+	const void *current = g_py.current_thread_state();
+
+	if (__builtin_expect(current != NULL && current == t_state && s_thread_identity != 0 &&
+				     py_word(current, s_thread_identity) == arch_thread_pointer(),
+			     1))
+		return true;
+	if (current == NULL || !cpython_has_lock())
+		return false;
+	t_state = current;
+	return true;
+}
+
 /* What the interpreter takes from malloc while it runs Python code.  It does so
  * without its lock too; then whose frames these are, nobody can say. */
 static uint32_t capture_for_malloc(void)
 {
-	if (g_py_stack.cache == NULL || !cpython_has_lock())
+	if (g_py_stack.cache == NULL || !has_lock())
 		return 0;
 	return g_config.python_depth == 1 ? cpython_stack_top() : capture_chain();
 }
@@ -183,6 +220,7 @@ bool cpython_stack_validate(void)
 	code = g_py.PyFrame_GetCode(frame_object);
 	if (code == NULL)
 		return false;
+	find_identity(g_py.current_thread_state());
 	g_py_stack.cframe = g_py_layout->cframe;
 	g_py_stack.current_frame = g_py_layout->current_frame;
 	g_py_stack.frame_instr = g_py_layout->frame_instr;

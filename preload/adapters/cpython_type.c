@@ -12,7 +12,8 @@
 #include "../arena.h"
 #include "../emit.h"
 
-#define TYPES_MAX     (1u << 18)
+#define TYPES_MAX     (1u << 17)
+#define INDEX_FIRST   (1u << 12) /* at least twice as many places as there are types */
 #define SLOTS_MAX     (1u << 20)
 #define NAME_MAX_SIZE 512u
 #define MET_MAX       4096u
@@ -41,18 +42,23 @@
 	X(PY_TYPE_TYPE, 336, "__bases__")              \
 	X(PY_TYPE_TYPE, 344, "__mro__")
 
-static struct py_type_info *s_types; /* open addressing by address */
+static struct py_type_info *s_types; /* in the order in which they were met */
+static uint32_t *s_index;            /* open addressing by address: number of the type, from 1 */
+static uint32_t s_index_size;
 static struct py_slot *s_slots;
 static uint32_t s_type_count, s_slot_count;
 static const struct py_type_info *s_met[MET_MAX];
 static uint32_t s_met_count;
 
+/* Few pages for few types: a child pays for each page that it touches. */
 bool cpython_type_begin(void)
 {
 	s_types = arena_map(TYPES_MAX * sizeof(*s_types));
 	s_slots = arena_map(SLOTS_MAX * sizeof(*s_slots));
+	s_index_size = INDEX_FIRST;
+	s_index = arena_map(s_index_size * sizeof(*s_index));
 	s_type_count = s_slot_count = s_met_count = 0;
-	return s_types != NULL && s_slots != NULL;
+	return s_types != NULL && s_slots != NULL && s_index != NULL;
 }
 
 void cpython_type_end(void)
@@ -61,8 +67,11 @@ void cpython_type_end(void)
 		arena_unmap(s_types, TYPES_MAX * sizeof(*s_types));
 	if (s_slots != NULL)
 		arena_unmap(s_slots, SLOTS_MAX * sizeof(*s_slots));
+	if (s_index != NULL)
+		arena_unmap(s_index, s_index_size * sizeof(*s_index));
 	s_types = NULL;
 	s_slots = NULL;
+	s_index = NULL;
 }
 
 static void add_slot(struct py_type_info *info, intptr_t offset, const char *name)
@@ -179,35 +188,51 @@ static void describe(struct py_type_info *info, const struct py_type *type)
 	cpython_hidden_type(info);
 }
 
-static uint32_t place(const struct py_type *type)
+/* Where the type's number is, or belongs. */
+static uint32_t *place(uint32_t *index, uint32_t size, const struct py_type *type)
 {
 	uint64_t hash = ((uintptr_t)type >> 4) * UINT64_C(0x9e3779b97f4a7c15);
+	uint32_t at = (uint32_t)(hash >> 32) & (size - 1);
 
-	return (uint32_t)(hash >> 32) % TYPES_MAX;
+	while (index[at] != 0 && s_types[index[at] - 1].type != type)
+		at = (at + 1) & (size - 1);
+	return &index[at];
+}
+
+static bool grow_index(void)
+{
+	const uint32_t size = 2 * s_index_size;
+	uint32_t *index = arena_map(size * sizeof(*index));
+
+	if (index == NULL)
+		return false;
+	for (uint32_t i = 0; i < s_type_count; i++)
+		*place(index, size, s_types[i].type) = i + 1;
+	arena_unmap(s_index, s_index_size * sizeof(*s_index));
+	s_index = index;
+	s_index_size = size;
+	return true;
 }
 
 struct py_type_info *cpython_type_known(const struct py_type *type)
 {
-	uint32_t at = place(type);
+	uint32_t number = *place(s_index, s_index_size, type);
 
-	while (s_types[at].type != NULL && s_types[at].type != type)
-		at = (at + 1) % TYPES_MAX;
-	return s_types[at].type != NULL ? &s_types[at] : NULL;
+	return number != 0 ? &s_types[number - 1] : NULL;
 }
 
 struct py_type_info *cpython_type_info(const struct py_type *type)
 {
-	uint32_t at = place(type);
+	struct py_type_info *info = cpython_type_known(type);
 
-	while (s_types[at].type != NULL && s_types[at].type != type)
-		at = (at + 1) % TYPES_MAX;
-	if (s_types[at].type == NULL) {
-		if (s_type_count == TYPES_MAX / 2)
-			return NULL;
-		s_type_count++;
-		describe(&s_types[at], type);
-	}
-	return &s_types[at];
+	if (info != NULL)
+		return info;
+	if (s_type_count == TYPES_MAX || (2 * s_type_count >= s_index_size && !grow_index()))
+		return NULL;
+	info = &s_types[s_type_count++];
+	*place(s_index, s_index_size, type) = s_type_count;
+	describe(info, type);
+	return info;
 }
 
 void cpython_type_meet(struct py_type_info *info)
