@@ -63,12 +63,13 @@ static void weigh_holder(struct evidence *evidence, const struct graph_edge *edg
 }
 
 /* Where the scan judged, a pointer from inside explains a count. */
-static void weigh_pointer(struct evidence *evidence, const struct graph *graph, const struct graph_edge *edge,
-			  bool inside)
+static void weigh_pointer(struct evidence *evidence, const struct graph *graph, const uint32_t *strong,
+			  const struct graph_edge *edge, bool inside)
 {
 	bool counted = graph->node[edge->to].flags & GRAPH_NODE_COUNTED;
 
-	if (!graph_is(edge, GRAPH_HOLDING))
+	if (!graph_is(edge, GRAPH_HOLDING) ||
+	    (!graph_is_strong(edge) && graph_is_accounted_for(graph, strong, edge->to)))
 		return;
 	if (!(edge->field_flags & CASTAWAY_EDGE_SCANNED) && inside)
 		evidence->edges = "mixed";
@@ -79,13 +80,14 @@ static void weigh_pointer(struct evidence *evidence, const struct graph *graph, 
 enum error_code explain_evidence(struct analysis *analysis, const struct trial *trial, struct error *error)
 {
 	const struct graph *graph = analysis->graph;
-	uint32_t *map;
+	uint32_t *map, *strong;
 
 	if (analysis->finding_count == 0)
 		return ERROR_NONE;
 	map = map_members(analysis);
 	if (!map)
 		return error_set(error, ERROR_MEMORY, "out of memory to explain the findings");
+	strong = graph_count_strong(graph);
 	for (uint32_t i = 0; i < graph->node_count; i++) {
 		bool live = trial->state[i] != TRIAL_DEAD;
 
@@ -98,12 +100,13 @@ enum error_code explain_evidence(struct analysis *analysis, const struct trial *
 				continue;
 			f = &analysis->findings[finding];
 			if (representative(analysis, f)->scanned)
-				weigh_pointer(&f->evidence, graph, edge, map[i] == finding);
+				weigh_pointer(&f->evidence, graph, strong, edge, map[i] == finding);
 			else
 				weigh_holder(&f->evidence, edge, owning_of(representative(analysis, f)),
 					     map[i] == finding, live);
 		}
 	}
+	free(strong);
 	free(map);
 	for (size_t f = 0; f < analysis->finding_count; f++) {
 		struct evidence *evidence = &analysis->findings[f].evidence;

@@ -302,6 +302,29 @@ const struct graph_trait *graph_trait(const struct graph *graph, uint32_t type)
 		       : NULL;
 }
 
+uint32_t *graph_count_strong(const struct graph *graph)
+{
+	uint32_t *strong = calloc((size_t)graph->node_count + 1, sizeof(*strong));
+	bool any = false;
+
+	for (uint32_t e = 0; strong && e < graph->edge_count; e++) {
+		strong[graph->edge[e].to] += graph_is_strong(&graph->edge[e]);
+		any |= graph_is_strong(&graph->edge[e]);
+	}
+	if (any)
+		return strong;
+	free(strong);
+	return NULL;
+}
+
+bool graph_is_accounted_for(const struct graph *graph, const uint32_t *strong, uint32_t node)
+{
+	const struct graph_node *n = &graph->node[node];
+
+	return strong && n->flags & GRAPH_NODE_COUNTED && strong[node] > 0 &&
+	       n->refcount <= (int64_t)strong[node];
+}
+
 uint32_t graph_find(const struct graph *graph, uint64_t address)
 {
 	uint32_t low = 0, high = graph->node_count;

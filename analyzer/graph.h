@@ -115,6 +115,20 @@ static inline bool graph_is(const struct graph_edge *edge, uint32_t kinds)
 	return kinds >> (edge->field_flags & (CASTAWAY_EDGE_STRENGTH | CASTAWAY_EDGE_SCANNED)) & 1;
 }
 
+static inline bool graph_is_strong(const struct graph_edge *edge)
+{
+	return graph_strength(edge) == CASTAWAY_STRONG;
+}
+
+/* Per node, how many references lead to it that are known to own a count, exact
+ * ones and scanned ones that an adapter knows; malloc'ed.  NULL without memory,
+ * and where there are none. */
+uint32_t *graph_count_strong(const struct graph *graph);
+
+/* Of an object whose counts are all accounted for by these (`strong` may be NULL),
+ * every other pointer is a stale word, or of somebody who borrows. */
+bool graph_is_accounted_for(const struct graph *graph, const uint32_t *strong, uint32_t node);
+
 static inline uint32_t graph_field(const struct graph_edge *edge)
 {
 	return edge->field_flags >> 8;

@@ -102,16 +102,22 @@ static bool keep_root(void *arg, const struct snapshot_root_record *root)
 }
 
 /* Each block that another keeps is one more edge of that one. */
+static void announce(struct graph_heap *heap, const struct graph_rule *rules, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		uint32_t *edges = &heap->node[rules[i].owner_block];
+
+		*edges += *edges < UINT32_MAX;
+	}
+}
+
 static enum error_code read_rules(struct graph_heap *heap)
 {
 	enum error_code code = graph_rules_read(heap->trace, heap->snapshot, heap->address, heap->count,
 						&heap->rules, heap->error);
 
-	for (size_t i = 0; i < heap->rules.kept_count; i++) {
-		uint32_t *edges = &heap->node[heap->rules.kept[i].owner_block];
-
-		*edges += *edges < UINT32_MAX;
-	}
+	announce(heap, heap->rules.kept, heap->rules.kept_count);
+	announce(heap, heap->rules.held, heap->rules.held_count);
 	return code;
 }
 
@@ -320,11 +326,14 @@ static bool add_pointers(void *arg, uint32_t from, const struct snapshot_pointer
 }
 
 /* From owners to what they keep without a pointer. */
-static void add_kept(struct graph_heap *heap)
+static void add_kept(struct graph_heap *heap, const struct graph_rule *rules, size_t count)
 {
-	for (size_t i = 0; i < heap->rules.kept_count; i++) {
-		const struct graph_rule *rule = &heap->rules.kept[i];
+	for (size_t i = 0; i < count; i++) {
+		const struct graph_rule *rule = &rules[i];
 
+		/* Kept by somebody else. */
+		if (rules == heap->rules.held && graph_rules_is_kept(&heap->rules, rule->address))
+			continue;
 		graph_builder_append(heap->builder, heap->node[rule->owner_block]);
 		graph_builder_edge_to(heap->builder, heap->node[rule->block], 0,
 				      CASTAWAY_UNKNOWN | CASTAWAY_EDGE_SCANNED, 0);
@@ -382,7 +391,8 @@ enum error_code graph_heap_edges(struct graph_heap *heap, struct error *error)
 	code = outcome(heap, code, &failed);
 	if (code)
 		return code;
-	add_kept(heap);
+	add_kept(heap, heap->rules.kept, heap->rules.kept_count);
+	add_kept(heap, heap->rules.held, heap->rules.held_count);
 	return add_roots(heap);
 }
 

@@ -11,7 +11,7 @@
 
 struct loading {
 	struct graph_rules *rules;
-	size_t pointer_capacity, kept_capacity;
+	size_t pointer_capacity, kept_capacity, held_capacity;
 	struct codec_cursor cursor;
 };
 
@@ -38,7 +38,13 @@ static bool read_rule(struct loading *l, uint8_t kind, uint64_t address)
 		       append(&l->rules->pointer, &l->rules->pointer_count, &l->pointer_capacity, &rule);
 	}
 	rule.owner = address + (uint64_t)codec_get_svarint(&l->cursor);
-	return l->cursor.failed || append(&l->rules->kept, &l->rules->kept_count, &l->kept_capacity, &rule);
+	if (l->cursor.failed)
+		return true;
+	if (kind == CASTAWAY_RULE_KEPT_BY)
+		return append(&l->rules->kept, &l->rules->kept_count, &l->kept_capacity, &rule);
+	/* Kept alike: the address is of what is held. */
+	rule = (struct graph_rule){.address = rule.owner, .owner = address};
+	return append(&l->rules->held, &l->rules->held_count, &l->held_capacity, &rule);
 }
 
 static bool read_payload(struct loading *l)
@@ -49,7 +55,7 @@ static bool read_payload(struct loading *l)
 		uint8_t kind = codec_get_u8(&l->cursor);
 
 		/* Of a later writer: where the next one begins is not known. */
-		if (kind != CASTAWAY_RULE_POINTER && kind != CASTAWAY_RULE_KEPT_BY)
+		if (kind < CASTAWAY_RULE_POINTER || kind > CASTAWAY_RULE_HOLDS)
 			break;
 		address += (uint64_t)codec_get_svarint(&l->cursor);
 		if (!l->cursor.failed && !read_rule(l, kind, address))
@@ -101,18 +107,19 @@ static bool find_block(const uint64_t *block, uint32_t count, uint64_t address, 
 	return low < count && block[low] == address;
 }
 
-static void resolve(struct graph_rules *rules, const uint64_t *address, uint32_t count)
+/* Returns how many are left. */
+static size_t resolve(struct graph_rule *rules, size_t rule_count, const uint64_t *address, uint32_t count)
 {
 	size_t known = 0;
 
-	for (size_t i = 0; i < rules->kept_count; i++) {
-		struct graph_rule *rule = &rules->kept[i];
+	for (size_t i = 0; i < rule_count; i++) {
+		struct graph_rule *rule = &rules[i];
 
 		if (find_block(address, count, rule->address, &rule->block) &&
 		    find_block(address, count, rule->owner, &rule->owner_block))
-			rules->kept[known++] = *rule;
+			rules[known++] = *rule;
 	}
-	rules->kept_count = known;
+	return known;
 }
 
 enum error_code graph_rules_read(struct trace *trace, const struct trace_snapshot *snapshot,
@@ -136,7 +143,8 @@ enum error_code graph_rules_read(struct trace *trace, const struct trace_snapsho
 		qsort(rules.pointer, rules.pointer_count, sizeof(*rules.pointer), by_address);
 	if (rules.kept_count)
 		qsort(rules.kept, rules.kept_count, sizeof(*rules.kept), by_address);
-	resolve(&rules, address, count);
+	rules.kept_count = resolve(rules.kept, rules.kept_count, address, count);
+	rules.held_count = resolve(rules.held, rules.held_count, address, count);
 	*ret = rules;
 	return ERROR_NONE;
 }
@@ -145,6 +153,7 @@ void graph_rules_done(struct graph_rules *rules)
 {
 	free(rules->pointer);
 	free(rules->kept);
+	free(rules->held);
 	*rules = (struct graph_rules){0};
 }
 
@@ -163,12 +172,17 @@ static const struct graph_rule *find(const struct graph_rule *rules, size_t coun
 	return low < count && rules[low].address == address ? &rules[low] : NULL;
 }
 
+bool graph_rules_is_kept(const struct graph_rules *rules, uint64_t address)
+{
+	return find(rules->kept, rules->kept_count, address) != NULL;
+}
+
 enum castaway_strength graph_rules_strength(const struct graph_rules *rules, uint64_t pointer,
 					    uint64_t target)
 {
 	const struct graph_rule *rule = find(rules->pointer, rules->pointer_count, pointer);
 
-	if (find(rules->kept, rules->kept_count, target))
+	if (graph_rules_is_kept(rules, target))
 		return CASTAWAY_BORROWED;
 	return rule ? (enum castaway_strength)rule->strength : CASTAWAY_UNKNOWN;
 }

@@ -21,6 +21,7 @@ struct walk {
 	uint32_t tail;
 	uint32_t *owner; /* of dead and entrained nodes: the structure */
 	struct verdict_result *dead;
+	uint32_t *strong; /* graph_count_strong() */
 };
 
 /* ---- from the roots ---------------------------------------------------------- */
@@ -63,8 +64,10 @@ static void hold_from_roots(struct walk *w, const struct trial *trial)
 {
 	const struct graph *graph = w->graph;
 
-	for (size_t i = 0; i < graph->root_count; i++)
-		hold(w, graph->root[i].node);
+	for (size_t i = 0; i < graph->root_count; i++) {
+		if (!graph_is_accounted_for(graph, w->strong, graph->root[i].node))
+			hold(w, graph->root[i].node);
+	}
 	for (uint32_t i = 0; i < graph->node_count; i++) {
 		if (is_kept(&graph->node[i], trial->state[i]))
 			hold(w, i);
@@ -77,7 +80,9 @@ static void hold_from_roots(struct walk *w, const struct trial *trial)
 		for (uint32_t e = graph->first[node]; e < end; e++) {
 			if (e + EDGE_AHEAD < graph->edge_count)
 				__builtin_prefetch(&w->state[graph->edge[e + EDGE_AHEAD].to], 1);
-			if (graph_is(&graph->edge[e], GRAPH_HOLDING))
+			if (graph_is(&graph->edge[e], GRAPH_HOLDING) &&
+			    (graph_is_strong(&graph->edge[e]) ||
+			     !graph_is_accounted_for(graph, w->strong, graph->edge[e].to)))
 				hold(w, graph->edge[e].to);
 		}
 	}
@@ -154,6 +159,7 @@ enum error_code reach_run(const struct graph *graph, const struct trial *trial, 
 	walk.queue = malloc(nodes * sizeof(*walk.queue));
 	walk.owner = malloc(nodes * sizeof(*walk.owner));
 	if (walk.state && walk.queue && walk.owner) {
+		walk.strong = graph_count_strong(graph);
 		mark_dead(&walk);
 		hold_from_roots(&walk, trial);
 		entrain(&walk);
@@ -165,6 +171,7 @@ enum error_code reach_run(const struct graph *graph, const struct trial *trial, 
 	}
 	free(walk.queue);
 	free(walk.owner);
+	free(walk.strong);
 	return code;
 }
 

@@ -27,6 +27,8 @@ static struct {
 	int (*g_object_is_floating)(void *object);
 } s_real;
 
+static bool s_used;
+
 #define LIBRARY_GOBJECT   "libgobject-2.0.so.0"
 #define LIBRARY_GSTREAMER "libgstreamer-1.0.so.0"
 
@@ -77,10 +79,12 @@ static __attribute__((noinline)) void *find(void **slot, const char *library, co
 	function = dlsym(RTLD_NEXT, name);
 	if (function == NULL)
 		function = find_in(library, name);
-	if (function != NULL)
+	if (function != NULL) {
 		__atomic_store_n(slot, function, __ATOMIC_RELAXED);
-	else
+		__atomic_store_n(&s_used, true, __ATOMIC_RELAXED);
+	} else {
 		function = find_for(caller, name);
+	}
 	adapter_forget_error();
 	return function != NULL ? function : (void *)nothing;
 }
@@ -93,6 +97,11 @@ static __attribute__((noinline)) void *find(void **slot, const char *library, co
 						(uintptr_t)__builtin_return_address(0));         \
 		real_;                                                                           \
 	})
+
+bool hook_gobject_used(void)
+{
+	return __atomic_load_n(&s_used, __ATOMIC_RELAXED);
+}
 
 void hook_gobject_forget(void)
 {

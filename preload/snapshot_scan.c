@@ -215,10 +215,12 @@ static bool scan_heap(const struct request *request, struct snapshot_view *view)
 		return false;
 	view->index = &blocks->index;
 	view->maps = &maps;
-	if (!describe(view, request) ||
-	    !put_edges(edges, &blocks->index, &maps, request->index, &totals->unscanned_bytes) ||
+	/* Adapters last: where they call a runtime's own functions (tp_traverse), these
+	 * may change the copy (PyGObject's allocate data of an object that has none). */
+	if (!put_edges(edges, &blocks->index, &maps, request->index, &totals->unscanned_bytes) ||
 	    !put_roots(roots, &blocks->index, &maps, view->threads, view->thread_count, request->index,
-		       &totals->unscanned_bytes))
+		       &totals->unscanned_bytes) ||
+	    !describe(view, request))
 		return false;
 	totals->blocks = blocks->index.count;
 	totals->edges = edges->total;

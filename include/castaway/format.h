@@ -254,6 +254,7 @@ enum castaway_root_kind {
 enum castaway_edge_rule {
 	CASTAWAY_RULE_POINTER = 1, /* the pointer at this address has this strength */
 	CASTAWAY_RULE_KEPT_BY = 2, /* only this block keeps that one, no block's pointer does */
+	CASTAWAY_RULE_HOLDS = 3,   /* this block holds that one by what is no word of its own */
 };
 
 /* TYPES entries: what the part of an instance that a type in C laid out lacks. */

@@ -104,6 +104,18 @@ void adapter_before_stop(void)
 	}
 }
 
+bool adapter_needs_scan(void)
+{
+	bool needed = false;
+
+	FOR_EACH_ADAPTER(i)
+	{
+		if (s_adapters[i]->needs_scan != NULL)
+			needed |= s_adapters[i]->needs_scan();
+	}
+	return needed;
+}
+
 bool adapter_describe(struct snapshot_view *view)
 {
 	bool whole = true;

@@ -34,6 +34,8 @@ struct adapter {
 	void (*on_dlclose)(void);
 	/* The target calls poll() from `caller`; guard held. */
 	void (*on_poll)(uintptr_t caller, int timeout);
+	/* Whether only a scan shows what there is of this runtime. */
+	bool (*needs_scan)(void);
 	/* A thread of the target is about to wait for a heap snapshot that it asked
 	 * for; guard held. */
 	void (*before_stop)(void);
@@ -81,6 +83,7 @@ void adapter_release(void);
 bool adapter_may_describe(void);                      /* all of them */
 bool adapter_delegate(const struct request *request); /* any of them */
 bool adapter_take(const struct request *request);     /* any of them */
+bool adapter_needs_scan(void);
 bool adapter_describe(struct snapshot_view *view);
 
 #endif

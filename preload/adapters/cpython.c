@@ -376,6 +376,13 @@ bool cpython_is_set_up(void)
 	return setup_state() == SETUP_DONE;
 }
 
+static bool cpython_describe(struct snapshot_view *view)
+{
+	if (view->index != NULL && cpython_is_set_up() && !cpython_pool_rules(view))
+		return false;
+	return cpython_lock_describe(view);
+}
+
 const struct adapter adapter_cpython = {
 	.name = "cpython",
 	.start = cpython_start,
@@ -390,5 +397,5 @@ const struct adapter adapter_cpython = {
 	.may_describe = cpython_lock_may_describe,
 	.delegate = cpython_lock_delegate,
 	.take = cpython_lock_take,
-	.describe = cpython_lock_describe,
+	.describe = cpython_describe,
 };

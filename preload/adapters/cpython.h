@@ -352,6 +352,9 @@ void cpython_snapshot_take(void);
 struct py_gc *cpython_snapshot_gc(void);
 bool cpython_snapshot_describe(struct snapshot_view *view, struct py_gc *gc);
 
+/* cpython_pool.c: pointers in free memory of the interpreter's, as rules. */
+bool cpython_pool_rules(const struct snapshot_view *view);
+
 /* cpython_lock.c: snapshots at any moment.  Where the lock is free nobody is in
  * the midst of anything; who holds it can say so. */
 bool cpython_lock_validate(void); /* lock held */

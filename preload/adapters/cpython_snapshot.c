@@ -368,7 +368,8 @@ void cpython_snapshot_take(void)
 		return;
 	snapshot_begin(&walk.snapshot, CASTAWAY_REASON_EXIT, CASTAWAY_METHOD_INPLACE, "");
 	cpython_lock_describe_next(gc);
-	if (!snapshot_hand_over(&walk.snapshot, g_config.scan && g_config.scan_python))
+	if (!snapshot_hand_over(&walk.snapshot,
+				g_config.scan && (g_config.scan_python || adapter_needs_scan())))
 		write_here(&walk, gc);
 	cpython_lock_describe_next(NULL);
 }

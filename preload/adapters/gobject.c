@@ -119,6 +119,7 @@ const struct adapter adapter_gobject = {
 	.on_dlopen = gobject_types_look_again,
 	.on_dlclose = hook_gobject_forget,
 	.on_poll = gobject_on_poll,
+	.needs_scan = gobject_types_loaded,
 	.before_stop = gobject_before_stop,
 	.describe = gobject_describe,
 };

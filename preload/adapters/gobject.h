@@ -26,7 +26,9 @@
 	X(WEAK_NOTIFIES, "GObject-weak-notifies")     \
 	X(WEAK_LOCATIONS, "GObject-weak-locations")   \
 	X(CLOSURES, "GObject-closure-array")          \
-	X(TOGGLES, "GObject-toggle-references")
+	X(TOGGLES, "GObject-toggle-references")       \
+	X(PY_WRAPPER, "PyGObject::wrapper")           \
+	X(PY_DATA, "PyGObject::instance-data")
 
 enum gobject_quark {
 #define X(name, quark) GOBJECT_QUARK_##name,
@@ -69,6 +71,8 @@ void gobject_types_link(void);
 /* A library is opened: it may be GStreamer. */
 void gobject_types_look_again(void);
 bool gobject_types_linked(void);
+/* Whether there is GObject in this process. */
+bool gobject_types_loaded(void);
 bool gobject_types_is_glib(uintptr_t pc);
 /* NULL: there are none. */
 const struct gobject_types *gobject_types_get(void);
@@ -129,8 +133,31 @@ void gobject_gst_rules(struct gobject_heap *heap, uint32_t block);
 void gobject_mini_rules(struct gobject_heap *heap, uint32_t block);
 /* Of a block that is neither. */
 void gobject_structure_rules(struct gobject_heap *heap, uint32_t block);
+/* PyGObject's: the object's wrapper, which `element` (of its data) points to, and
+ * the closures with Python functions that it knows of. */
+void gobject_wrapper_rules(struct gobject_heap *heap, const uint8_t *object, const uint8_t *element);
+void gobject_pyclosure_rules(struct gobject_heap *heap, const uint8_t *element);
+/* What its calls left behind in memory that it keeps for the next ones. */
+void gobject_pycall_rules(struct gobject_heap *heap);
+/* Its block, or SCAN_NONE. */
+uint32_t gobject_closure_at(struct gobject_heap *heap, uint64_t address);
 /* Whether the block can be a GstMiniObject, by what it holds. */
 bool gobject_is_mini(const uint8_t *bytes, uint64_t size, uint32_t *refcount);
+
+/* A GHashTable; a set has one array. */
+struct gobject_table {
+	const uint8_t *keys, *values, *hashes;
+	uint64_t slots;
+	uint8_t key_size, value_size; /* 4 or 8 */
+};
+/* False when the block is none. */
+bool gobject_table(struct gobject_heap *heap, uint32_t block, struct gobject_table *ret);
+bool gobject_table_used(const struct gobject_table *table, uint64_t slot);
+uint64_t gobject_table_key(const struct gobject_table *table, uint64_t slot);
+uint64_t gobject_table_value(const struct gobject_table *table, uint64_t slot);
+/* What it points to with 32 bits, by its keys only when they hold something. */
+void gobject_table_rules(struct gobject_heap *heap, uint32_t block, const struct gobject_table *table,
+			 bool keys);
 
 /* Both write what they find; false when memory ran out. */
 bool gobject_find(struct gobject_heap *heap);

@@ -10,6 +10,7 @@
 /* GData: a head of 8 bytes, then elements of key, data, function */
 #define DATA_HEAD    8u
 #define DATA_ELEMENT 24u
+#define DATA_POINTER 8u
 #define DATA_TAG     7u
 
 /* GBinding begins with its context, which has weak references to both ends. */
@@ -81,14 +82,20 @@ static void location_rules(struct gobject_heap *heap, const uint8_t *object, con
 	}
 }
 
-static void element_rules(struct gobject_heap *heap, const uint8_t *object, uint32_t key, uint64_t data)
+static void element_rules(struct gobject_heap *heap, const uint8_t *object, const uint8_t *element)
 {
+	const uint32_t key = gobject_half(element);
+	const uint64_t data = gobject_word(element + DATA_POINTER);
 	const uint32_t *quark = heap->types->quark;
 	uint64_t size = 0;
 	const uint8_t *bytes;
 
 	if (key == 0)
 		return;
+	if (key == quark[GOBJECT_QUARK_PY_WRAPPER])
+		gobject_wrapper_rules(heap, object, element + DATA_POINTER);
+	if (key == quark[GOBJECT_QUARK_PY_DATA])
+		gobject_pyclosure_rules(heap, element + DATA_POINTER);
 	if (key == quark[GOBJECT_QUARK_WEAK_LOCATIONS]) {
 		bytes = gobject_block_at(heap, data, 8, &size);
 		if (bytes != NULL)
@@ -119,11 +126,8 @@ static void list_rules(struct gobject_heap *heap, const uint8_t *object)
 	count = gobject_half(data);
 	if (count > (size - DATA_HEAD) / DATA_ELEMENT)
 		return;
-	for (uint32_t i = 0; i < count; i++) {
-		const uint8_t *element = data + DATA_HEAD + (size_t)i * DATA_ELEMENT;
-
-		element_rules(heap, object, gobject_half(element), gobject_word(element + 8));
-	}
+	for (uint32_t i = 0; i < count; i++)
+		element_rules(heap, object, data + DATA_HEAD + (size_t)i * DATA_ELEMENT);
 	/* Room for more, with what the memory held before. */
 	for (uint64_t at = DATA_HEAD + (uint64_t)count * DATA_ELEMENT; at + 8 <= size; at += 8)
 		gobject_pointer(heap, data + at, CASTAWAY_BORROWED);

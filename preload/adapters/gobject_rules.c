@@ -38,12 +38,7 @@
 #define TYPE_DATA  48u
 #define TYPE_CLASS 56u
 
-/* GHashTable */
-#define TABLE_SIZE   96u
-#define TABLE_KEYS   32u
-#define TABLE_HASHES 40u
-#define TABLE_VALUES 48u
-#define LIST_LOOK    64u /* a list of handlers shows one in its first bytes */
+#define LIST_LOOK 64u /* a list of handlers shows one in its first bytes */
 
 void gobject_rule(struct gobject_heap *heap, enum castaway_edge_rule rule, uint64_t address, uint64_t more)
 {
@@ -81,8 +76,7 @@ const uint8_t *gobject_block_at(struct gobject_heap *heap, uint64_t address, uin
 
 /* ---- closures ------------------------------------------------------------------- */
 
-/* Its block, or SCAN_NONE. */
-static uint32_t closure_at(struct gobject_heap *heap, uint64_t address)
+uint32_t gobject_closure_at(struct gobject_heap *heap, uint64_t address)
 {
 	uint32_t number = scan_find(heap->index, address);
 	const uint8_t *bytes;
@@ -170,7 +164,7 @@ static void handler_rules(struct gobject_heap *heap, uint32_t number)
 	instance = gobject_instance(heap, gobject_word(bytes + HANDLER_INSTANCE));
 	if (instance == SCAN_NONE)
 		return;
-	closure = closure_at(heap, gobject_word(bytes + HANDLER_CLOSURE));
+	closure = gobject_closure_at(heap, gobject_word(bytes + HANDLER_CLOSURE));
 	if (closure == SCAN_NONE)
 		return;
 	heap->role[number] = GOBJECT_HANDLER;
@@ -201,45 +195,33 @@ static bool is_handler_list(struct gobject_heap *heap, uint64_t address)
 	return false;
 }
 
-/* Returns the table's keys, and how many slots there are for them. */
-static const uint8_t *handler_table(struct gobject_heap *heap, const uint8_t *table, uint64_t *slots)
+/* From an instance to its handlers: it forgets the instance when that ends. */
+static bool is_handler_table(struct gobject_heap *heap, const struct gobject_table *table)
 {
-	const uint8_t *keys, *values, *hashes;
 	uint64_t lists = 0, others = 0;
 
-	*slots = gobject_word(table);
-	if (*slots == 0 || *slots > UINT32_MAX)
-		return NULL;
-	keys = gobject_block_at(heap, gobject_word(table + TABLE_KEYS), *slots * 8, NULL);
-	values = gobject_block_at(heap, gobject_word(table + TABLE_VALUES), *slots * 8, NULL);
-	hashes = gobject_block_at(heap, gobject_word(table + TABLE_HASHES), *slots * 4, NULL);
-	if (keys == NULL || values == NULL || hashes == NULL || keys == values)
-		return NULL;
-	for (uint64_t i = 0; i < *slots; i++) {
-		if (gobject_half(hashes + 4 * i) < 2) /* unused, or a tombstone */
+	for (uint64_t i = 0; table->keys != table->values && i < table->slots; i++) {
+		if (!gobject_table_used(table, i))
 			continue;
-		if (gobject_instance(heap, gobject_word(keys + 8 * i)) == SCAN_NONE)
+		if (gobject_instance(heap, gobject_table_key(table, i)) == SCAN_NONE)
 			others++;
 		else
-			lists += is_handler_list(heap, gobject_word(values + 8 * i));
+			lists += is_handler_list(heap, gobject_table_value(table, i));
 	}
-	return lists > others ? keys : NULL;
+	return lists > others;
 }
 
-/* From an instance to its handlers: it forgets the instance when that ends. */
 static void table_rules(struct gobject_heap *heap, uint32_t number)
 {
-	const uint8_t *table = heap->index->blocks[number].size == TABLE_SIZE
-				       ? gobject_block(heap, number, TABLE_SIZE)
-				       : NULL;
-	const uint8_t *keys;
-	uint64_t slots = 0;
+	struct gobject_table table;
+	bool handlers;
 
-	keys = table != NULL ? handler_table(heap, table, &slots) : NULL;
-	if (keys == NULL)
+	if (!gobject_table(heap, number, &table))
 		return;
-	for (uint64_t i = 0; i < slots; i++)
-		gobject_pointer(heap, keys + 8 * i, CASTAWAY_WEAK);
+	handlers = is_handler_table(heap, &table);
+	for (uint64_t i = 0; handlers && table.key_size == 8 && i < table.slots; i++)
+		gobject_pointer(heap, table.keys + 8 * i, CASTAWAY_WEAK);
+	gobject_table_rules(heap, number, &table, !handlers);
 }
 
 /* What a type of GParamSpecs was registered with is freed when its class is
@@ -264,6 +246,8 @@ bool gobject_rules(struct gobject_heap *heap)
 		return false;
 	for (uint32_t i = 0; i < blocks; i++)
 		handler_rules(heap, i);
+	if (heap->types->quark[GOBJECT_QUARK_PY_WRAPPER] != 0)
+		gobject_pycall_rules(heap);
 	for (uint32_t i = 0; i < blocks; i++) {
 		if (heap->type[i] == 0) {
 			table_rules(heap, i);

@@ -12,6 +12,7 @@
 #include "../arena.h"
 #include "../emit.h"
 #include "../guard.h"
+#include "../hook_gobject.h"
 #include "../rawio.h"
 #include "../resolve.h"
 #include "../stack.h"
@@ -128,6 +129,11 @@ void gobject_types_link(void)
 bool gobject_types_linked(void)
 {
 	return s_glib_module != 0;
+}
+
+bool gobject_types_loaded(void)
+{
+	return gobject_types_linked() || hook_gobject_used();
 }
 
 bool gobject_types_is_glib(uintptr_t pc)

@@ -164,6 +164,35 @@ static enum castaway_strength strength(const struct graph *graph, uint32_t from,
 	return CASTAWAY_STRONG;
 }
 
+struct built {
+	struct builder *builder;
+	struct trace *trace;
+	struct replay *replay;
+	struct graph *graph;
+};
+
+static struct built build(struct builder *b)
+{
+	struct built built = {.builder = b};
+
+	builder_end(b, CASTAWAY_END_EXIT, 200);
+	built.trace = builder_open(b);
+	assert_int_equal(replay_new(built.trace, &built.replay, NULL), ERROR_NONE);
+	assert_int_equal(replay_run(built.replay, UINT64_MAX, NULL), ERROR_NONE);
+	assert_int_equal(
+		graph_build(built.trace, built.replay, &built.trace->snapshots[0], &built.graph, NULL),
+		ERROR_NONE);
+	return built;
+}
+
+static void built_done(struct built *built)
+{
+	graph_free(built->graph);
+	replay_free(built->replay);
+	trace_free(built->trace);
+	builder_free(built->builder);
+}
+
 static void test_graph(void **state)
 {
 	static const struct rule own[] = {
@@ -173,16 +202,12 @@ static void test_graph(void **state)
 	};
 	struct builder *b = builder_new();
 	uint32_t snapshot = put_heap(b);
-	struct trace *trace;
-	struct replay *replay;
+	struct built built;
 	struct graph *graph;
 
 	put_rules(b, snapshot, own, 3, 0);
-	builder_end(b, CASTAWAY_END_EXIT, 200);
-	trace = builder_open(b);
-	assert_int_equal(replay_new(trace, &replay, NULL), ERROR_NONE);
-	assert_int_equal(replay_run(replay, UINT64_MAX, NULL), ERROR_NONE);
-	assert_int_equal(graph_build(trace, replay, &trace->snapshots[0], &graph, NULL), ERROR_NONE);
+	built = build(b);
+	graph = built.graph;
 	assert_int_equal(graph->node_count, 3);
 	assert_int_equal(graph->edge_count, 3);
 	assert_int_equal(strength(graph, 0, 1), CASTAWAY_WEAK);
@@ -190,19 +215,70 @@ static void test_graph(void **state)
 	assert_int_equal(strength(graph, 1, 2), CASTAWAY_UNKNOWN);
 	assert_int_equal(graph->root_count, 1);
 	assert_int_equal(graph->root[0].address, 0x9000);
-	graph_free(graph);
-	replay_free(replay);
-	trace_free(trace);
-	builder_free(b);
+	built_done(&built);
+}
+
+/* A pointer that is no word: an edge like those of the scan, unless somebody else
+ * keeps its target. */
+static void test_holds(void **state)
+{
+	static const struct rule own[] = {
+		{CASTAWAY_RULE_HOLDS, 0x2000, 0x1000},
+		{CASTAWAY_RULE_HOLDS, 0x2000, 0x3000},
+		{CASTAWAY_RULE_HOLDS, 0x2000, 0x4000}, /* no block */
+		{CASTAWAY_RULE_KEPT_BY, 0x3000, 0x1000},
+	};
+	struct builder *b = builder_new();
+	uint32_t snapshot = put_heap(b);
+	struct built built;
+
+	put_rules(b, snapshot, own, 4, 0);
+	built = build(b);
+	assert_int_equal(built.graph->edge_count, 4);
+	assert_int_equal(built.graph->first[2] - built.graph->first[1], 1);
+	assert_int_equal(strength(built.graph, 1, 0), CASTAWAY_UNKNOWN);
+	built_done(&built);
+}
+
+/* An object whose one count a known reference explains: whatever else points to
+ * it holds nothing. */
+static void test_accounted_for(void **state)
+{
+	static const struct rule own[] = {{CASTAWAY_RULE_POINTER, 0x1008, CASTAWAY_STRONG}};
+	struct builder *b = builder_new();
+	uint32_t snapshot = builder_snapshot(b, CASTAWAY_REASON_EXIT, 100, ""), *strong;
+	const struct snapshot_pointer_record pointer = {.offset = 8, .to = 1};
+	struct built built;
+
+	for (size_t i = 0; i < 2; i++) {
+		builder_block(b, snapshot, &(struct snapshot_block_record){.address = blocks[i], .size = 64});
+		builder_object(b, snapshot,
+			       &(struct snapshot_object_record){.address = blocks[i],
+								.size = 64,
+								.refcount = 1,
+								.runtime = CASTAWAY_RUNTIME_GOBJECT},
+			       NULL);
+	}
+	builder_pointers(b, snapshot, 0, &pointer, 1);
+	builder_snapshot_end(b, snapshot, 101);
+	put_rules(b, snapshot, own, 1, 0);
+	built = build(b);
+	strong = graph_count_strong(built.graph);
+	assert_non_null(strong);
+	assert_true(graph_is_accounted_for(built.graph, strong, 1));
+	assert_false(graph_is_accounted_for(built.graph, strong, 0));
+	built.graph->node[1].refcount = 2;
+	assert_false(graph_is_accounted_for(built.graph, strong, 1));
+	free(strong);
+	built_done(&built);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_read),
-		cmocka_unit_test(test_damage),
-		cmocka_unit_test(test_unknown),
-		cmocka_unit_test(test_graph),
+		cmocka_unit_test(test_read),    cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_unknown), cmocka_unit_test(test_graph),
+		cmocka_unit_test(test_holds),   cmocka_unit_test(test_accounted_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
