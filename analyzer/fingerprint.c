@@ -288,14 +288,10 @@ static uint32_t lasting_site(const struct graph_node *node)
 	return node->flags & GRAPH_NODE_RECYCLED ? 0 : node->stack;
 }
 
-enum error_code fingerprint_of(struct fingerprint *f, const uint32_t *member, uint32_t count, uint64_t *ret,
-			       struct error *error)
+static void shape_of(struct fingerprint *f, const uint32_t *member, uint32_t count, uint64_t *ret)
 {
 	uint64_t total = 0;
 
-	if (!reserve(f, count))
-		return error_set(error, ERROR_MEMORY, "out of memory for the fingerprint of %u objects",
-				 count);
 	for (uint32_t i = 0; i < count; i++) {
 		const struct graph_node *node = &f->graph->node[member[i]];
 
@@ -311,5 +307,61 @@ enum error_code fingerprint_of(struct fingerprint *f, const uint32_t *member, ui
 		f->local[member[i]] = GRAPH_NONE;
 	}
 	*ret = hash_numbers((const uint64_t[]){total, count}, 2);
+}
+
+/* The sites of plain blocks, each once. */
+static uint64_t sites_of(struct fingerprint *f, const uint32_t *block, uint32_t count, uint64_t *sites)
+{
+	uint64_t total = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct graph_node *node = &f->graph->node[block[i]];
+
+		sites[i] = fingerprint_site(f, node->runtime, node->type, node->stack);
+	}
+	qsort(sites, count, sizeof(*sites), compare_colours);
+	for (uint32_t i = 0; i < count; i++)
+		total += i == 0 || sites[i] != sites[i - 1] ? hash_numbers(&sites[i], 1) : 0;
+	return total;
+}
+
+/* Between counted objects lie the blocks of their containers, in an order that may
+ * be random (GSequence's trees are).  Only which there are goes in. */
+static enum error_code contracted(struct fingerprint *f, const uint32_t *member, uint32_t count,
+				  uint32_t objects, uint64_t *ret, struct error *error)
+{
+	uint32_t *split = malloc((size_t)count * sizeof(*split));
+	uint64_t *sites = malloc((size_t)count * sizeof(*sites));
+	uint32_t object = 0, block = objects;
+	uint64_t shape = 0;
+
+	for (uint32_t i = 0; split && sites && i < count; i++) {
+		bool plain = f->graph->node[member[i]].flags & GRAPH_NODE_BLOCK;
+
+		split[plain ? block++ : object++] = member[i];
+	}
+	if (split && sites) {
+		shape_of(f, split, objects, &shape);
+		*ret = hash_numbers(
+			(const uint64_t[]){shape, sites_of(f, split + objects, count - objects, sites)}, 2);
+	}
+	free(split);
+	free(sites);
+	return object ? ERROR_NONE : error_set(error, ERROR_MEMORY, "out of memory for a fingerprint");
+}
+
+enum error_code fingerprint_of(struct fingerprint *f, const uint32_t *member, uint32_t count, uint64_t *ret,
+			       struct error *error)
+{
+	uint32_t objects = 0;
+
+	if (!reserve(f, count))
+		return error_set(error, ERROR_MEMORY, "out of memory for the fingerprint of %u objects",
+				 count);
+	for (uint32_t i = 0; i < count; i++)
+		objects += !(f->graph->node[member[i]].flags & GRAPH_NODE_BLOCK);
+	if (objects && objects < count)
+		return contracted(f, member, count, objects, ret, error);
+	shape_of(f, member, count, ret);
 	return ERROR_NONE;
 }

@@ -9,8 +9,9 @@
  * strength and field name.  Colours are refined as by Weisfeiler and Leman: a
  * node's colour takes in those of its neighbours, along edges and against them,
  * until the number of colours stops growing or a fixed number of rounds is
- * over.  The number depends on the size only, so equal shapes stop in the same
- * round.
+ * over.  Of plain blocks among objects, only the allocation sites go in: where
+ * objects are stored in containers, their order may be random.  The number depends on the size only, so equal
+ * shapes stop in the same round.
  */
 #ifndef FINGERPRINT_H
 #define FINGERPRINT_H
