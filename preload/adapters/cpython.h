@@ -154,11 +154,14 @@ struct py_status {
 	X(PyCode_Type)      \
 	X(PyCoro_Type)      \
 	X(PyAsyncGen_Type)  \
+	X(PyBytes_Type)     \
 	X(PyDict_Type)      \
+	X(PyFloat_Type)     \
 	X(PyFrame_Type)     \
 	X(PyFunction_Type)  \
 	X(PyGen_Type)       \
 	X(PyList_Type)      \
+	X(PyLong_Type)      \
 	X(PyModule_Type)    \
 	X(PyTraceBack_Type) \
 	X(PyTuple_Type)     \
@@ -352,7 +355,7 @@ void cpython_snapshot_take(void);
 struct py_gc *cpython_snapshot_gc(void);
 bool cpython_snapshot_describe(struct snapshot_view *view, struct py_gc *gc);
 
-/* cpython_pool.c: pointers in free memory of the interpreter's, as rules. */
+/* cpython_pool.c: what looks like pointers in the interpreter's memory, as rules. */
 bool cpython_pool_rules(const struct snapshot_view *view);
 
 /* cpython_lock.c: snapshots at any moment.  Where the lock is free nobody is in

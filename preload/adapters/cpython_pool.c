@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Free memory of CPython's small object allocator.  Its arenas are mappings of
- * the program's own, so what lies there counts as held by it; a pointer in a
- * block that is free is left over, and holds nothing.  Runs in the snapshot
- * child.
+ * What looks like pointers in CPython's memory, and holds nothing.  Runs in the
+ * snapshot child.
+ *
+ * Free memory of its small object allocator: the arenas are mappings of the
+ * program's own, so what lies there counts as held by it; a pointer in a block
+ * that is free is left over.  Numbers and text: where the heap lies below 4 GiB,
+ * four letters can be an address, and so can a hash, or a string's state, of which
+ * only the lowest byte is ever written.
  *
  * Source: CPython 3.11, Objects/obmalloc.c: an aligned pool begins with a header,
  * then come blocks of one size, of which those behind `nextoffset` were never
@@ -122,6 +126,30 @@ static uint64_t look_at_arena(struct look *look, uint64_t start)
 	return start;
 }
 
+#define OBJECT_HEAD  16u
+#define STRING_STATE 32u
+#define STRING_TEXT  48u   /* or 8 bytes earlier, but there may be a pointer in 3.11 */
+#define STRING_ASCII 0x60u /* compact, and nothing but ASCII */
+
+static void look_at_object(struct look *look, const struct scan_block *block)
+{
+	const struct py_object *object = (const struct py_object *)(uintptr_t)block->address;
+	const uint64_t end = block->address + block->size;
+	uint32_t state;
+
+	if (block->size < OBJECT_HEAD + 8 || !maps_readable(look->maps, block->address, end))
+		return;
+	if (object->type == g_py.PyBytes_Type || object->type == g_py.PyLong_Type ||
+	    object->type == g_py.PyFloat_Type) {
+		borrow_words(look, block->address + OBJECT_HEAD, end);
+	} else if (object->type == g_py.PyUnicode_Type && block->size >= STRING_TEXT) {
+		borrow_words(look, block->address + OBJECT_HEAD, block->address + STRING_STATE + 8);
+		memcpy(&state, (const void *)(uintptr_t)(block->address + STRING_STATE), sizeof(state));
+		if ((state & STRING_ASCII) == STRING_ASCII)
+			borrow_words(look, block->address + STRING_TEXT, end);
+	}
+}
+
 bool cpython_pool_rules(const struct snapshot_view *view)
 {
 	struct look *look = arena_map(sizeof(*look));
@@ -137,7 +165,10 @@ bool cpython_pool_rules(const struct snapshot_view *view)
 		const struct scan_block *block = &look->index->blocks[i];
 		const uint64_t start = block->address & ~(uint64_t)(POOL_SIZE - 1);
 
-		if (block->runtime == CASTAWAY_RUNTIME_CPYTHON && start >= done) {
+		if (block->runtime != CASTAWAY_RUNTIME_CPYTHON)
+			continue;
+		look_at_object(look, block);
+		if (start >= done) {
 			uint64_t end = look_at_arena(look, start);
 
 			done = end > start ? end : start + POOL_SIZE;
