@@ -11,16 +11,21 @@
 #include <string.h>
 
 #include "advice_internal.h"
+#include "gobject_fields.h"
+#include "slots.h"
 
 #define MAX_CLASSES 1024u /* further ones are not considered */
 #define SLOTS       4096u
 #define MAX_TESTS   16u
 #define MAX_LINKS   4096u
+#define MAX_ROUNDS  64u
 #define TEST_BUDGET (32u << 20) /* nodes and edges visited in tests, per component */
 
 struct advice {
 	const struct graph *graph;
 	const struct replay *replay;
+	const struct slots *slots;
+	uint32_t kinds;  /* of the edges of the component at hand */
 	uint32_t *local; /* number of a node in the component at hand, else GRAPH_NONE */
 	uint32_t *into;  /* per member: edges into it */
 	uint32_t *queue;
@@ -30,8 +35,8 @@ struct advice {
 	uint16_t slot[SLOTS]; /* class + 1 */
 };
 
-enum error_code advice_new(const struct graph *graph, const struct replay *replay, struct advice **ret,
-			   struct error *error)
+enum error_code advice_new(const struct graph *graph, const struct replay *replay, const struct slots *slots,
+			   struct advice **ret, struct error *error)
 {
 	struct advice *a = calloc(1, sizeof(*a));
 
@@ -44,6 +49,7 @@ enum error_code advice_new(const struct graph *graph, const struct replay *repla
 	memset(a->local, 0xff, ((size_t)graph->node_count + 1) * sizeof(*a->local));
 	a->graph = graph;
 	a->replay = replay;
+	a->slots = slots;
 	*ret = a;
 	return ERROR_NONE;
 }
@@ -71,7 +77,8 @@ static struct advice_class key_of(const struct graph *graph, uint32_t from, uint
 		.from_type = graph->node[from].type,
 		.field = graph_field(edge),
 		.to_type = graph->node[edge->to].type,
-		.offset = !named && edge->field_flags & CASTAWAY_EDGE_OFFSET ? edge->detail : 0,
+		.offset = !named && edge->field_flags & CASTAWAY_EDGE_OFFSET ? (int32_t)edge->detail : 0,
+		.name = named ? NULL : gobject_field_name(graph, from, edge),
 		.edge_from = from,
 		.edge = e,
 		.hint = ADVICE_NO_HINT,
@@ -88,7 +95,7 @@ static void count_class(struct advice *a, const struct advice_class *key)
 {
 	uint32_t field = key->item ? 0 : key->field;
 	uint32_t hash = key->from_type * 0x9e3779b1u ^ field * 0x85ebca6bu ^ key->to_type * 0xc2b2ae35u ^
-			key->offset * 0x27d4eb2fu;
+			(uint32_t)key->offset * 0x27d4eb2fu;
 	uint32_t slot = (hash ^ hash >> 15) % SLOTS;
 
 	while (a->slot[slot]) {
@@ -107,6 +114,13 @@ static void count_class(struct advice *a, const struct advice_class *key)
 	a->slot[slot] = (uint16_t)a->class_count;
 }
 
+/* Part of a cycle: not what only knows its target. */
+static bool is_inner(const struct advice *a, uint32_t from, const struct graph_edge *edge)
+{
+	return a->local[edge->to] != GRAPH_NONE && graph_is(edge, a->kinds) &&
+	       slots_strength(a->slots, a->graph, from, edge) != SLOT_BORROWS;
+}
+
 /* Returns the number of edges inside the component. */
 static uint64_t collect_classes(struct advice *a, const uint32_t *member, uint32_t count)
 {
@@ -119,7 +133,7 @@ static uint64_t collect_classes(struct advice *a, const uint32_t *member, uint32
 		for (uint32_t e = graph->first[member[i]]; e < graph->first[member[i] + 1]; e++) {
 			struct advice_class key;
 
-			if (a->local[graph->edge[e].to] == GRAPH_NONE || !graph_owns(&graph->edge[e]))
+			if (!is_inner(a, member[i], &graph->edge[e]))
 				continue;
 			key = key_of(graph, member[i], e);
 			count_class(a, &key);
@@ -145,6 +159,13 @@ static const struct replay_link *link_of(const struct replay_object *owner, uint
 	return NULL;
 }
 
+/* A container's own memory, which nobody would take apart. */
+static bool is_plumbing(const struct graph *graph, const struct graph_node *from, const struct graph_node *to)
+{
+	return from->flags & to->flags & GRAPH_NODE_BLOCK ||
+	       (to->flags & GRAPH_NODE_BLOCK && graph->node[to - graph->node].type == 0);
+}
+
 /* By the first reference of the class: they are alike in this as a rule. */
 static void mark_class(const struct advice *a, struct advice_class *class)
 {
@@ -162,7 +183,10 @@ static void mark_class(const struct advice *a, struct advice_class *class)
 	}
 	link = link_of(owner, to->address, class->field);
 	class->acquired = link ? link->event : 0;
-	class->python.rank = PYTHON_USUAL;
+	class->owns =
+		slots_strength(a->slots, graph, class->edge_from, &graph->edge[class->edge]) == SLOT_OWNS;
+	class->python.rank = is_plumbing(graph, from, to) ? PYTHON_FIXED : PYTHON_USUAL;
+	(void)gobject_field_advice(graph, class->edge_from, &graph->edge[class->edge], &class->python);
 	if (from->runtime == CASTAWAY_RUNTIME_CPYTHON)
 		class->python = advice_python(trace_text(graph->trace, class->from_type),
 					      trace_text(graph->trace, class->field),
@@ -181,6 +205,8 @@ static int compare_classes(const void *x, const void *y)
 		return a->breaks ? -1 : 1;
 	if (a->python.rank != b->python.rank)
 		return a->python.rank < b->python.rank ? -1 : 1;
+	if (a->owns != b->owns)
+		return a->owns ? -1 : 1;
 	if (a->hint != b->hint)
 		return a->hint < b->hint ? -1 : 1;
 	if (a->younger != b->younger)
@@ -198,10 +224,48 @@ static bool stays(const struct advice *a, uint32_t from, uint32_t e, const struc
 {
 	struct advice_class key;
 
-	if (a->local[a->graph->edge[e].to] == GRAPH_NONE || !graph_owns(&a->graph->edge[e]))
+	if (!is_inner(a, from, &a->graph->edge[e]))
 		return false;
 	key = key_of(a->graph, from, e);
 	return !same_class(&key, without);
+}
+
+/* What has no way on to others that are left is on no cycle: `into` is 0 then. */
+static bool trim(struct advice *a, const struct advice_class *class, const uint32_t *member, uint32_t count)
+{
+	const struct graph *graph = a->graph;
+	bool changed = false;
+
+	for (uint32_t i = 0; i < count; i++) {
+		bool leads = false;
+
+		if (a->into[i] == 0)
+			continue;
+		for (uint32_t e = graph->first[member[i]]; !leads && e < graph->first[member[i] + 1]; e++)
+			leads = stays(a, member[i], e, class) && a->into[a->local[graph->edge[e].to]] != 0;
+		if (!leads)
+			a->into[i] = 0;
+		changed |= !leads;
+	}
+	return changed;
+}
+
+/* Cycles of plain blocks among themselves are a container's: a list whose links
+ * lead both ways.  Those of counted objects are what is to be broken. */
+static bool is_only_plumbing(struct advice *a, const struct advice_class *class, const uint32_t *member,
+			     uint32_t count)
+{
+	unsigned rounds = 0;
+
+	if (a->kinds == GRAPH_OWNING)
+		return false;
+	while (trim(a, class, member, count) && ++rounds < MAX_ROUNDS)
+		;
+	for (uint32_t i = 0; i < count; i++) {
+		if (a->into[i] != 0 && a->graph->node[member[i]].flags & GRAPH_NODE_COUNTED)
+			return false;
+	}
+	return true;
 }
 
 /* Topological sort: it gets through to all members when no cycle is left. */
@@ -230,7 +294,7 @@ static bool is_broken_by(struct advice *a, const struct advice_class *class, con
 				a->queue[tail++] = a->local[graph->edge[e].to];
 		}
 	}
-	return tail == count;
+	return tail == count || is_only_plumbing(a, class, member, count);
 }
 
 static void test_classes(struct advice *a, const uint32_t *member, uint32_t count, uint64_t edges)
@@ -278,10 +342,11 @@ static bool reserve(struct advice *a, uint32_t count)
 	return a->capacity != 0;
 }
 
-enum error_code advice_for(struct advice *a, const uint32_t *member, uint32_t count, struct break_advice *ret,
-			   struct error *error)
+enum error_code advice_for(struct advice *a, const uint32_t *member, uint32_t count, uint32_t kinds,
+			   struct break_advice *ret, struct error *error)
 {
 	*ret = (struct break_advice){0};
+	a->kinds = kinds;
 	if (!reserve(a, count))
 		return error_set(error, ERROR_MEMORY, "out of memory to explain %u objects", count);
 	for (uint32_t i = 0; i < count; i++)

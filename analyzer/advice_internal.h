@@ -12,14 +12,15 @@
 
 struct advice_class {
 	uint32_t from_type, field, to_type;
-	uint32_t offset; /* where fields have no names, else 0 */
+	int32_t offset;   /* where fields have no names, else 0 */
+	const char *name; /* of a field that the trace has no name for, or NULL */
 	uint32_t count;
 	uint32_t edge_from, edge; /* the first one seen */
 	uint32_t hint;            /* place in the table of words */
 	uint64_t acquired;        /* event of its link; 0 = not known */
 	struct python_advice python;
 	bool item; /* of a Python container: whichever */
-	bool younger, breaks;
+	bool younger, breaks, owns;
 };
 
 /* Place of the best word of a field's name in the table, or ADVICE_NO_HINT. */

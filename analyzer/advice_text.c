@@ -57,21 +57,34 @@ uint32_t advice_text_hint(const char *text)
 	return best < HINT_COUNT ? best : ADVICE_NO_HINT;
 }
 
+#define TYPE_NAME 64u
+
+static const char *name_type(const struct trace *trace, uint32_t type, char text[static TYPE_NAME])
+{
+	if (!type)
+		return "a block";
+	snprintf(text, TYPE_NAME, "`%.40s`", trace_text(trace, type));
+	return text;
+}
+
 static void name_class(const struct graph *graph, const struct advice_class *class, char *text, size_t size)
 {
 	const struct trace *trace = graph->trace;
+	char from[TYPE_NAME], to[TYPE_NAME];
 
 	if (class->item)
 		snprintf(text, size, "the `%.30s` in the `%.30s`", trace_text(trace, class->to_type),
 			 trace_text(trace, class->from_type));
 	else if (class->field)
 		snprintf(text, size, "`%.40s`", trace_text(trace, class->field));
-	else if (class->offset)
-		snprintf(text, size, "the reference at offset %u of `%.40s`", class->offset,
+	else if (class->name)
+		snprintf(text, size, "`%.40s`", class->name);
+	else if (class->offset && class->from_type)
+		snprintf(text, size, "the reference at offset %d of `%.40s`", class->offset,
 			 trace_text(trace, class->from_type));
 	else
-		snprintf(text, size, "the reference from `%.24s` to `%.24s`",
-			 trace_text(trace, class->from_type), trace_text(trace, class->to_type));
+		snprintf(text, size, "the reference from %.26s to %.26s",
+			 name_type(trace, class->from_type, from), name_type(trace, class->to_type, to));
 }
 
 static const char *why(const struct advice_class *class)
@@ -99,16 +112,18 @@ static void write_action(const struct graph *graph, const struct advice_class *c
 {
 	const struct trace *trace = graph->trace;
 	const char *from = trace_text(trace, class->from_type);
-	char place[120];
+	char place[120], here[TYPE_NAME], there[TYPE_NAME];
 
 	if (class->item)
 		snprintf(place, sizeof(place), "the items of the `%.60s`", from);
 	else if (class->field)
 		snprintf(place, sizeof(place), "`%.60s.%.40s`", *from ? from : "?",
 			 trace_text(trace, class->field));
+	else if (class->name)
+		snprintf(place, sizeof(place), "`%.60s.%.40s`", *from ? from : "?", class->name);
 	else
-		snprintf(place, sizeof(place), "the reference from `%.40s` to `%.40s`", *from ? from : "?",
-			 trace_text(trace, class->to_type));
+		snprintf(place, sizeof(place), "the reference from %.44s to %.44s",
+			 name_type(trace, class->from_type, here), name_type(trace, class->to_type, there));
 	if (class->python.action)
 		put_action(ret, class->python.action, place);
 	else

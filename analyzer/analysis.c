@@ -15,6 +15,7 @@
 #include "lost.h"
 #include "moment.h"
 #include "provenance.h"
+#include "slots.h"
 #include "summary.h"
 #include "trial.h"
 #include "verdict.h"
@@ -124,6 +125,19 @@ static enum error_code find_retained(struct pass *pass, const struct verdict_res
 	return ERROR_NONE;
 }
 
+/* Whether something is lost that GObject or GStreamer counts. */
+static bool has_counted(const struct graph *graph, const struct reach *reach)
+{
+	for (uint32_t i = 0; i < graph->node_count; i++) {
+		const struct graph_node *node = &graph->node[i];
+
+		if (reach->state[i] == REACH_LOST && node->flags & GRAPH_NODE_COUNTED &&
+		    (node->runtime == CASTAWAY_RUNTIME_GOBJECT || node->runtime == CASTAWAY_RUNTIME_GST))
+			return true;
+	}
+	return false;
+}
+
 /* What the memory shows beyond the counts. */
 static enum error_code judge_lost(struct pass *pass, struct verdict_result *dead)
 {
@@ -135,7 +149,10 @@ static enum error_code judge_lost(struct pass *pass, struct verdict_result *dead
 
 	if (code)
 		return code;
-	code = lost_find(a->graph, &reach, &lost, &stranded, pass->error);
+	if (has_counted(a->graph, &reach))
+		code = slots_infer(a->graph, reach.state, &a->slots, pass->error);
+	if (!code)
+		code = lost_find(a->graph, &reach, a->slots, &lost, &stranded, pass->error);
 	reach_done(&reach);
 	if (!code)
 		code = findings_add_lost(a, pass->options, lost.structures + stranded, lost.count - stranded,
@@ -296,6 +313,7 @@ void analysis_free(struct analysis *analysis)
 	free(analysis->findings);
 	free(analysis->leaks);
 	free(analysis->acquired);
+	slots_free(analysis->slots);
 	free(analysis->retained);
 	free(analysis->pools[STRANDED_POOL]);
 	free(analysis->pools[LATENT_POOL]);

@@ -57,8 +57,9 @@ struct structure {
 	uint64_t fingerprint;
 	uint32_t survived; /* the least of its members; GRAPH_NONE = not known */
 	enum verdict verdict;
-	bool scanned;  /* judged by scanned pointers, not by counts */
-	bool inferred; /* judged by counts, with scanned pointers taken for owners */
+	bool scanned;     /* judged by scanned pointers, not by counts */
+	bool inferred;    /* judged by counts, with scanned pointers taken for owners */
+	uint32_t culprit; /* over-referenced: the member with too many counts; GRAPH_NONE = not known */
 };
 
 struct evidence {
@@ -141,6 +142,8 @@ struct analysis_summary {
 	uint64_t likely_stranded_structures, over_referenced, leaked_blocks, leaked_bytes;
 };
 
+struct slots;
+
 struct analysis {
 	struct trace *trace; /* borrowed */
 	struct replay *replay;
@@ -159,6 +162,7 @@ struct analysis {
 	size_t runtime_count;
 	struct analysis_summary summary;
 	bool instances;
+	struct slots *slots;       /* NULL: nothing was inferred */
 	struct acquired *acquired; /* by edge */
 	size_t acquired_count;
 	uint64_t *retained; /* per node: bytes that it alone keeps, of what is dead; NULL unless asked for */

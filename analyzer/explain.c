@@ -119,6 +119,16 @@ enum error_code explain_evidence(struct analysis *analysis, const struct trial *
 
 /* ---- advice and stranding ------------------------------------------------------ */
 
+/* Of plain blocks alone there is nothing to be said: whose they are is not known. */
+static uint32_t kinds_of(const struct graph *graph, const struct structure *s)
+{
+	for (uint32_t m = 0; s->scanned && m < s->member_count; m++) {
+		if (graph->node[s->members[m]].flags & GRAPH_NODE_COUNTED)
+			return GRAPH_HOLDING;
+	}
+	return GRAPH_OWNING;
+}
+
 enum error_code explain_advice(struct analysis *analysis, struct error *error)
 {
 	struct advice *advice;
@@ -126,7 +136,7 @@ enum error_code explain_advice(struct analysis *analysis, struct error *error)
 
 	if (analysis->finding_count == 0)
 		return ERROR_NONE;
-	code = advice_new(analysis->graph, analysis->replay, &advice, error);
+	code = advice_new(analysis->graph, analysis->replay, analysis->slots, &advice, error);
 	if (code)
 		return code;
 	for (size_t f = 0; f < analysis->finding_count && !code; f++) {
@@ -135,8 +145,8 @@ enum error_code explain_advice(struct analysis *analysis, struct error *error)
 		if (s->inferred)
 			hidden_advice(analysis->graph, s, &analysis->findings[f].advice);
 		else
-			code = advice_for(advice, s->members, s->member_count, &analysis->findings[f].advice,
-					  error);
+			code = advice_for(advice, s->members, s->member_count, kinds_of(analysis->graph, s),
+					  &analysis->findings[f].advice, error);
 	}
 	advice_free(advice);
 	return code;

@@ -321,8 +321,9 @@ bool graph_is_accounted_for(const struct graph *graph, const uint32_t *strong, u
 {
 	const struct graph_node *n = &graph->node[node];
 
+	/* With more references than counts, something is wrong with either. */
 	return strong && n->flags & GRAPH_NODE_COUNTED && strong[node] > 0 &&
-	       n->refcount <= (int64_t)strong[node];
+	       n->refcount == (int64_t)strong[node];
 }
 
 uint32_t graph_find(const struct graph *graph, uint64_t address)

@@ -40,7 +40,7 @@ struct graph_node {
 struct graph_edge {
 	uint32_t to;
 	uint32_t field_flags; /* string id << 8 | CASTAWAY_EDGE_* byte */
-	uint32_t detail;      /* stack node if flag STACK, else offset if flag OFFSET */
+	uint32_t detail;      /* stack node if flag STACK, else offset if flag OFFSET: an int32_t */
 };
 
 /* Something of the target's own that points to a node: see FORMAT.md, ROOTS. */
@@ -113,6 +113,15 @@ static inline bool graph_owns(const struct graph_edge *edge)
 static inline bool graph_is(const struct graph_edge *edge, uint32_t kinds)
 {
 	return kinds >> (edge->field_flags & (CASTAWAY_EDGE_STRENGTH | CASTAWAY_EDGE_SCANNED)) & 1;
+}
+
+/* Of a pointer in its object; below 0 in an object's private data, which lies
+ * before it in its block. */
+static inline uint32_t graph_offset(int64_t offset)
+{
+	int64_t kept = offset > INT32_MAX ? INT32_MAX : offset;
+
+	return (uint32_t)(int32_t)(kept < INT32_MIN ? INT32_MIN : kept);
 }
 
 static inline bool graph_is_strong(const struct graph_edge *edge)

@@ -293,20 +293,15 @@ static void add_pointer(struct graph_heap *heap, uint32_t from, const struct sna
 	const struct graph *graph = graph_builder_graph(heap->builder);
 	uint32_t node = heap->node[from], to = heap->node[pointer->to];
 	uint64_t before = graph->node[node].address - heap->address[from];
-	uint32_t offset =
-		pointer->offset - before > UINT32_MAX ? UINT32_MAX : (uint32_t)(pointer->offset - before);
+	uint32_t offset = graph_offset((int64_t)(pointer->offset - before));
 	unsigned strength = graph_rules_strength(&heap->rules, heap->address[from] + pointer->offset,
 						 heap->address[pointer->to]);
-	uint8_t flags = (uint8_t)(strength | CASTAWAY_EDGE_SCANNED);
+	uint8_t flags = (uint8_t)(strength | CASTAWAY_EDGE_SCANNED | CASTAWAY_EDGE_OFFSET);
 
 	/* A block that points into itself is no cycle. */
 	if (to == node || is_link(heap, from, pointer->offset) ||
 	    is_link(heap, pointer->to, pointer->interior) || is_explained(heap, node, to))
 		return;
-	if (pointer->offset >= before)
-		flags |= CASTAWAY_EDGE_OFFSET;
-	else
-		offset = 0;
 	graph_builder_edge_to(heap->builder, to, 0, flags, offset);
 }
 

@@ -231,7 +231,7 @@ static void write_advice(const struct graph *graph, uint32_t node, uint32_t e, s
 	if (graph_field(edge))
 		snprintf(field, sizeof(field), "`%.60s`", trace_text(graph->trace, graph_field(edge)));
 	else
-		snprintf(field, sizeof(field), "offset %u", edge->detail);
+		snprintf(field, sizeof(field), "offset %d", (int32_t)edge->detail);
 	if (silent)
 		snprintf(ret->action, sizeof(ret->action),
 			 "give the extension type `%.80s` a tp_traverse%s, with Py_TPFLAGS_HAVE_GC", base,

@@ -6,34 +6,22 @@
 
 #include <stdlib.h>
 
+#include "lost_forgotten.h"
+
 static bool is_counted(const struct graph *graph, uint32_t node)
 {
 	return graph->node[node].flags & GRAPH_NODE_COUNTED;
 }
 
-/* How many pointers from lost memory lead to each node. */
-static uint32_t *count_pointers(const struct graph *graph, const struct reach *reach)
-{
-	uint32_t *pointers = calloc((size_t)graph->node_count + 1, sizeof(*pointers));
-
-	for (uint32_t i = 0; pointers && i < graph->node_count; i++) {
-		if (reach->state[i] != REACH_LOST)
-			continue;
-		for (uint32_t e = graph->first[i]; e < graph->first[i + 1]; e++)
-			pointers[graph->edge[e].to] += graph_is(&graph->edge[e], GRAPH_HOLDING);
-	}
-	return pointers;
-}
-
-static bool is_over_referenced(const struct graph *graph, const struct structure *s, const uint32_t *pointers)
+static uint32_t find_culprit(const struct graph *graph, const struct structure *s, const uint32_t *pointers)
 {
 	for (uint32_t m = 0; m < s->member_count; m++) {
 		uint32_t node = s->members[m];
 
 		if (is_counted(graph, node) && graph->node[node].refcount > (int64_t)pointers[node])
-			return true;
+			return node;
 	}
-	return false;
+	return GRAPH_NONE;
 }
 
 /* In the order that they had. */
@@ -52,17 +40,21 @@ static size_t move_stranded_first(struct verdict_result *result, struct structur
 	return stranded;
 }
 
-static enum error_code judge(const struct graph *graph, const struct reach *reach,
+static enum error_code judge(const struct graph *graph, const struct reach *reach, const struct slots *slots,
 			     struct verdict_result *result, size_t *stranded, struct error *error)
 {
-	uint32_t *pointers = count_pointers(graph, reach);
+	uint32_t *pointers = forgotten_count_pointers(graph, reach->state, NULL);
 	struct structure *room = malloc((result->count + 1) * sizeof(*room));
 	bool ok = pointers && room;
 
 	for (size_t i = 0; ok && i < result->count; i++) {
-		if (is_over_referenced(graph, &result->structures[i], pointers))
-			result->structures[i].verdict = VERDICT_OVER_REFERENCED;
+		struct structure *s = &result->structures[i];
+
+		s->culprit = find_culprit(graph, s, pointers);
+		if (s->culprit != GRAPH_NONE)
+			s->verdict = VERDICT_OVER_REFERENCED;
 	}
+	ok = ok && (!slots || forgotten_judge(graph, reach->state, slots, result));
 	if (ok)
 		*stranded = move_stranded_first(result, room);
 	free(pointers);
@@ -71,8 +63,8 @@ static enum error_code judge(const struct graph *graph, const struct reach *reac
 		  : error_set(error, ERROR_MEMORY, "out of memory for %u lost blocks", reach->lost);
 }
 
-enum error_code lost_find(const struct graph *graph, const struct reach *reach, struct verdict_result *ret,
-			  size_t *stranded, struct error *error)
+enum error_code lost_find(const struct graph *graph, const struct reach *reach, const struct slots *slots,
+			  struct verdict_result *ret, size_t *stranded, struct error *error)
 {
 	struct verdict_result result = {0};
 	struct scc scc;
@@ -83,7 +75,7 @@ enum error_code lost_find(const struct graph *graph, const struct reach *reach, 
 	code = verdict_lost(graph, &scc, &result, error);
 	scc_done(&scc);
 	if (!code)
-		code = judge(graph, reach, &result, stranded, error);
+		code = judge(graph, reach, slots, &result, stranded, error);
 	if (code)
 		verdict_done(&result);
 	else
@@ -95,6 +87,8 @@ uint32_t lost_representative(const struct graph *graph, const struct structure *
 {
 	uint32_t best = structure->members[0];
 
+	if (structure->culprit != GRAPH_NONE)
+		return structure->culprit;
 	for (uint32_t m = 1; m < structure->member_count; m++) {
 		uint32_t node = structure->members[m];
 

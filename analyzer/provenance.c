@@ -11,6 +11,7 @@
 
 #include "address_table.h"
 #include "provenance_internal.h"
+#include "slots.h"
 #include "snapshot_reader.h"
 #include "trace_internal.h"
 
@@ -285,7 +286,8 @@ static enum error_code find_holders(struct walk *w)
 			struct holder *grown;
 
 			if (object[graph->edge[e].to] == GRAPH_NONE ||
-			    !graph_is(&graph->edge[e], GRAPH_HOLDING))
+			    !graph_is(&graph->edge[e], GRAPH_HOLDING) ||
+			    slots_strength(w->analysis->slots, graph, from, &graph->edge[e]) == SLOT_BORROWS)
 				continue;
 			grown = array_reserve(w->holders, &w->holder_capacity, w->holder_count + 1,
 					      sizeof(*grown));

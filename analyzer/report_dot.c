@@ -95,7 +95,7 @@ static void write_edges(FILE *out, const struct report_model *model, size_t numb
 		for (uint32_t e = graph->first[from]; e < graph->first[from + 1]; e++) {
 			const struct graph_edge *edge = &graph->edge[e];
 			uint32_t place = model->place[edge->to];
-			const char *field = report_model_field(model, edge);
+			const char *field = report_model_field(model, from, edge);
 
 			if (place == 0 || place == REPORT_ENTRAINED || place > shown(structure))
 				continue;

@@ -79,7 +79,7 @@ static void put_path(const struct picture *picture, struct point a, struct point
 static void put_edge(const struct picture *picture, size_t i, bool broken)
 {
 	const struct graph_edge *edge = &picture->model->analysis->graph->edge[picture->steps[i].edge];
-	const char *field = report_model_field(picture->model, edge);
+	const char *field = report_model_field(picture->model, picture->steps[i].from, edge);
 	struct point a = place(picture, i), b = place(picture, (i + 1) % picture->count);
 	struct point middle = {(a.x + b.x) / 2, (a.y + b.y) / 2}, bend, label;
 

@@ -84,14 +84,14 @@ static void write_edge(struct jsontext *json, const struct report_model *model, 
 		       const struct graph_edge *edge)
 {
 	const struct graph *graph = model->analysis->graph;
-	uint64_t offset;
+	int64_t offset;
 
 	jsontext_object(json, NULL, JSONTEXT_LINES);
 	jsontext_address(json, "from", graph->node[from].address);
 	jsontext_address(json, "to", graph->node[edge->to].address);
-	jsontext_string(json, "field", report_model_field(model, edge));
+	jsontext_string(json, "field", report_model_field(model, from, edge));
 	if (report_model_offset(edge, &offset))
-		jsontext_count(json, "offset", offset);
+		jsontext_integer(json, "offset", offset);
 	else
 		jsontext_null(json, "offset");
 	jsontext_string(json, "strength", strength_name(edge));

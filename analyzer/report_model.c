@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "filter.h"
+#include "gobject_fields.h"
 #include "provenance.h"
 
 #define MAX_LABEL_TYPES 3
@@ -181,9 +182,11 @@ const char *report_model_name(const struct report_model *model, uint32_t node)
 	return model->analysis->graph->node[node].flags & GRAPH_NODE_BLOCK ? "block" : "?";
 }
 
-const char *report_model_field(const struct report_model *model, const struct graph_edge *edge)
+const char *report_model_field(const struct report_model *model, uint32_t from, const struct graph_edge *edge)
 {
-	return text_or_null(model, edge->field_flags >> 8);
+	const char *field = text_or_null(model, edge->field_flags >> 8);
+
+	return field != NULL ? field : gobject_field_name(model->analysis->graph, from, edge);
 }
 
 uint32_t report_model_edge_stack(const struct report_model *model, const struct graph_edge *edge)
@@ -193,9 +196,9 @@ uint32_t report_model_edge_stack(const struct report_model *model, const struct 
 	return provenance_acquired(model->analysis, (uint32_t)(edge - model->analysis->graph->edge));
 }
 
-bool report_model_offset(const struct graph_edge *edge, uint64_t *ret)
+bool report_model_offset(const struct graph_edge *edge, int64_t *ret)
 {
-	*ret = edge->detail;
+	*ret = (int32_t)edge->detail;
 	return (edge->field_flags & (CASTAWAY_EDGE_STACK | CASTAWAY_EDGE_OFFSET)) == CASTAWAY_EDGE_OFFSET;
 }
 

@@ -44,8 +44,9 @@ bool report_model_inner(const struct report_model *model, const struct graph_edg
 const char *report_model_type(const struct report_model *model, uint32_t node);
 /* The type, "block", or what else a reader can be told. */
 const char *report_model_name(const struct report_model *model, uint32_t node);
-const char *report_model_field(const struct report_model *model, const struct graph_edge *edge);
-bool report_model_offset(const struct graph_edge *edge, uint64_t *ret);
+const char *report_model_field(const struct report_model *model, uint32_t from,
+			       const struct graph_edge *edge);
+bool report_model_offset(const struct graph_edge *edge, int64_t *ret);
 /* Where its reference was taken; 0 = not known. */
 uint32_t report_model_edge_stack(const struct report_model *model, const struct graph_edge *edge);
 bool report_model_survived(const struct report_model *model, uint32_t node, uint32_t *ret);

@@ -167,7 +167,7 @@ static void put_related(struct jsontext *json, const struct report_model *model,
 	jsontext_array(json, "relatedLocations", JSONTEXT_LINES);
 	for (size_t i = 0; i < count; i++) {
 		const struct graph_edge *edge = &graph->edge[steps[i].edge];
-		const char *field = report_model_field(model, edge);
+		const char *field = report_model_field(model, steps[i].from, edge);
 		char *what =
 			report_place_format("%s.%s was set here", report_model_name(model, steps[i].from),
 					    field ? field : "(unnamed)");

@@ -110,15 +110,16 @@ static void print_node(FILE *out, const struct report_text *report, uint32_t nod
 	fprintf(out, "%s#%" PRIu32, type_of(report, node), report->model.place[node]);
 }
 
-static void print_arrow(FILE *out, const struct report_text *report, const struct graph_edge *edge)
+static void print_arrow(FILE *out, const struct report_text *report, const struct report_step *step)
 {
-	const char *field = report_model_field(&report->model, edge);
-	uint64_t offset;
+	const struct graph_edge *edge = &report->model.analysis->graph->edge[step->edge];
+	const char *field = report_model_field(&report->model, step->from, edge);
+	int64_t offset;
 
 	if (field != NULL)
 		fprintf(out, " --%s--> ", field);
 	else if (report_model_offset(edge, &offset))
-		fprintf(out, " --+%" PRIu64 "--> ", offset);
+		fprintf(out, offset < 0 ? " --(%" PRId64 ")--> " : " --+%" PRId64 "--> ", offset);
 	else
 		fputs(" --> ", out);
 }
@@ -139,7 +140,7 @@ static void write_cycle(struct report_text *report, const struct report_step *st
 			continue;
 		}
 		print_node(out, report, steps[i].from);
-		print_arrow(out, report, &graph->edge[steps[i].edge]);
+		print_arrow(out, report, &steps[i]);
 	}
 	print_node(out, report, graph->edge[steps[count - 1].edge].to);
 	if (fclose(out) != 0) {
@@ -157,7 +158,7 @@ static void write_acquired(struct report_text *report, const struct report_step 
 
 	for (size_t i = 0; i < count && i < MAX_TAKEN; i++) {
 		const struct graph_edge *edge = &graph->edge[steps[i].edge];
-		const char *field = report_model_field(&report->model, edge);
+		const char *field = report_model_field(&report->model, steps[i].from, edge);
 		char *place = report_place(&report->model, report_model_edge_stack(&report->model, edge));
 
 		if (place == NULL)

@@ -280,6 +280,7 @@ static enum error_code collect(const struct work *w, struct verdict_result *resu
 	for (size_t i = 0; i < result->count; i++) {
 		result->structures[i].verdict = verdict_of(w, &result->structures[i]);
 		result->structures[i].survived = GRAPH_NONE;
+		result->structures[i].culprit = GRAPH_NONE;
 		result->structures[i].scanned = w->mode == MODE_LOST;
 		result->structures[i].inferred = result->structures[i].verdict == VERDICT_LIKELY_STRANDED;
 	}

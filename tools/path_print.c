@@ -171,7 +171,7 @@ static void put_reference(struct textout *out, const struct analysis *analysis, 
 	if (*field)
 		textout_put(out, " .%s", field);
 	else if ((edge->field_flags & (CASTAWAY_EDGE_STACK | CASTAWAY_EDGE_OFFSET)) == CASTAWAY_EDGE_OFFSET)
-		textout_put(out, " +%" PRIu32, edge->detail);
+		textout_put(out, " %+" PRId32, (int32_t)edge->detail);
 }
 
 static void put_chain(struct textout *out, const struct analysis *analysis, const struct path_chain *chain,
@@ -318,7 +318,7 @@ static void write_chain(struct jsontext *json, const struct analysis *analysis,
 		jsontext_string(json, "field", *field ? field : NULL);
 		if (edge && (edge->field_flags & (CASTAWAY_EDGE_STACK | CASTAWAY_EDGE_OFFSET)) ==
 				    CASTAWAY_EDGE_OFFSET)
-			jsontext_count(json, "offset", edge->detail);
+			jsontext_integer(json, "offset", (int32_t)edge->detail);
 		else
 			jsontext_null(json, "offset");
 		write_node(json, analysis, chain->step[i].node);

@@ -133,12 +133,21 @@ static void list_rules(struct gobject_heap *heap, const uint8_t *object)
 		gobject_pointer(heap, data + at, CASTAWAY_BORROWED);
 }
 
-/* A binding has a reference to itself until one of its ends goes. */
+/* A binding has a reference to itself until one of its ends goes.  Before GLib 2.68
+ * it points to both itself, and holds neither. */
 static void binding_rules(struct gobject_heap *heap, uint32_t number, const uint8_t *binding)
 {
+	const uint32_t source = gobject_instance(heap, gobject_word(binding + BINDING_CONTEXT));
 	const uint32_t context = scan_find(heap->index, gobject_word(binding + BINDING_CONTEXT));
 	const uint8_t *bytes = gobject_block(heap, context, 8);
 
+	if (source != SCAN_NONE) {
+		gobject_pointer(heap, binding + BINDING_CONTEXT, CASTAWAY_BORROWED);
+		gobject_pointer(heap, binding + BINDING_CONTEXT + 8, CASTAWAY_BORROWED);
+		gobject_rule(heap, CASTAWAY_RULE_KEPT_BY, heap->index->blocks[number].address,
+			     heap->index->blocks[source].address);
+		return;
+	}
 	for (uint64_t at = 0;
 	     bytes != NULL && at + 8 <= heap->index->blocks[context].size && at < CONTEXT_LOOK; at += 8) {
 		uint32_t end = gobject_instance(heap, gobject_word(bytes + at) & ~(uint64_t)DATA_TAG);
@@ -160,6 +169,6 @@ void gobject_data_rules(struct gobject_heap *heap, uint32_t number)
 		return;
 	bytes += heap->offset[number];
 	list_rules(heap, bytes);
-	if (type->name == heap->types->binding_name && type->size >= BINDING_CONTEXT + 8)
+	if (type->name == heap->types->binding_name && type->size >= BINDING_CONTEXT + 16)
 		binding_rules(heap, number, bytes);
 }

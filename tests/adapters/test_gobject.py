@@ -14,7 +14,7 @@ from support import (EXE, Skip, case, castaway, clean_environment, equal, functi
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROGRAM = os.path.join(os.environ.get("CASTAWAY_ADAPTERS", HERE), "gobject")
-RUNS = 3
+RUNS = int(os.environ.get("CASTAWAY_RUNS", 2))
 HANDLER = ["GClosure", "signal handler"]
 
 
@@ -38,8 +38,8 @@ def runtime(judged):
 def planted(kind, title, *types):
     """A kind of the program: `types` are those of the members that GObject counts, and all have one reference."""
     def test(directory):
-        for _ in range(RUNS):
-            found = only_structure(act(directory, kind, "strand"))
+        for what in RUNS * ("strand", "mask"):
+            found = only_structure(act(directory, kind, what))
             counted = [m for m in found["members"] if m["runtime"] == "gobject"]
             equal(sorted(m["type"] for m in counted), sorted(types), "members")
             equal([m for m in found["members"] if m["runtime"] not in ("gobject", "none")], [], "other members")
@@ -196,6 +196,22 @@ def slices(directory):
     [row] = runtime(judged)
     old = tuple(int(n) for n in row["version"].split(".")[:2]) < (2, 76)
     equal("adapter-off" in limit_codes(judged), old, "limit")
+
+
+@case
+def javascript(directory):
+    """gjs: stores that its garbage collector has let go of, and that hold themselves; their order in memory is random"""
+    if not shutil.which("gjs"):
+        raise Skip("no gjs")
+    script = os.path.join(HERE, "programs", "stores.js")
+    seen = set()
+    for _ in range(RUNS):
+        judged = judge(directory, ["gjs", script])
+        found = stranded(judged)
+        equal(sorted([m["type"] for m in s["members"] if m["runtime"] == "gobject"] for s in found),
+              [["GListStore"], ["GListStore", "GListStore"]], "members")
+        seen.add(tuple(sorted(s["fingerprint"] for s in found)))
+    equal(len(seen), 1, "fingerprints")
 
 
 @case

@@ -9,7 +9,7 @@ from support import Skip, case, equal, main, only_structure, record, report, str
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROGRAM = os.path.join(os.environ.get("CASTAWAY_ADAPTERS", HERE), "gst")
-RUNS = 3
+RUNS = int(os.environ.get("CASTAWAY_RUNS", 2))
 
 
 def act(directory, kind, what):
@@ -23,8 +23,8 @@ def act(directory, kind, what):
 def planted(kind, title, *types):
     """A kind of the program: `types` are those of the members that are counted, and all have one reference."""
     def test(directory):
-        for _ in range(RUNS):
-            found = only_structure(act(directory, kind, "strand"))
+        for what in RUNS * ("strand", "mask"):
+            found = only_structure(act(directory, kind, what))
             counted = [m for m in found["members"] if m["runtime"] != "none"]
             equal(sorted((m["runtime"], m["type"], m["refcount"]) for m in counted), sorted(types), "members")
         for what in ("break", "keep"):

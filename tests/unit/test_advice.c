@@ -25,8 +25,9 @@ static struct break_advice advise(struct hand *h)
 	assert_true(h->graph.node_count <= 16);
 	for (uint32_t i = 0; i < h->graph.node_count; i++)
 		member[i] = i;
-	assert_int_equal(advice_new(hand_graph(h), NULL, &advice, NULL), ERROR_NONE);
-	assert_int_equal(advice_for(advice, member, h->graph.node_count, &result, NULL), ERROR_NONE);
+	assert_int_equal(advice_new(hand_graph(h), NULL, NULL, &advice, NULL), ERROR_NONE);
+	assert_int_equal(advice_for(advice, member, h->graph.node_count, GRAPH_OWNING, &result, NULL),
+			 ERROR_NONE);
 	advice_free(advice);
 	return result;
 }
@@ -286,8 +287,8 @@ static void test_large(void **state)
 	}
 	hand_graph(h);
 	start = clock();
-	assert_int_equal(advice_new(&h->graph, NULL, &advice, NULL), ERROR_NONE);
-	assert_int_equal(advice_for(advice, member, NODES, &result, NULL), ERROR_NONE);
+	assert_int_equal(advice_new(&h->graph, NULL, NULL, &advice, NULL), ERROR_NONE);
+	assert_int_equal(advice_for(advice, member, NODES, GRAPH_OWNING, &result, NULL), ERROR_NONE);
 	assert_true(clock() - start < 2 * CLOCKS_PER_SEC);
 	assert_string_equal(result.reason, "`f0000` is part of the cycle; without it the 200000 objects have "
 					   "no cycle");

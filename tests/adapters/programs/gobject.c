@@ -2,7 +2,8 @@
  *
  * Cycles of GObject references, one kind per run: `gobject KIND strand` leaves
  * the cycle behind, `break` takes it apart before it lets go, `keep` holds on to
- * it, `serve` leaves it behind and runs a main loop until its input ends.
+ * it, `mask` leaves it behind with pointers to it that hold nothing, `serve` runs a
+ * main loop besides, until its input ends.
  */
 #include <gio/gio.h>
 #include <stdio.h>
@@ -341,6 +342,8 @@ static __attribute__((noinline)) void act(const struct kind *kind, const char *w
 		g_kept = object;
 	else if (strcmp(what, "break") == 0)
 		kind->break_up(object);
+	else if (strcmp(what, "mask") == 0)
+		mask(object);
 	if (g_kept == NULL)
 		g_object_unref(object);
 }
@@ -396,6 +399,6 @@ int main(int argc, char **argv)
 			serve();
 		return 0;
 	}
-	fprintf(stderr, "usage: gobject KIND strand|break|keep|serve\n");
+	fprintf(stderr, "usage: gobject KIND strand|mask|break|keep|serve\n");
 	return 2;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Cycles of GStreamer's references: `gst KIND strand|break|keep`, as gobject.c.
+ * Cycles of GStreamer's references: `gst KIND strand|mask|break|keep`, as gobject.c.
  */
 #include <gst/gst.h>
 #include <stdio.h>
@@ -99,6 +99,33 @@ static const struct kind {
 };
 
 static void *g_kept;
+static GstElement *g_live;
+static gpointer g_weak;
+
+static void on_added(GstBin *bin, GstElement *element, gpointer data)
+{
+	(void)bin;
+	(void)element;
+	(void)data;
+}
+
+static void on_end(gpointer data, GstMiniObject *object)
+{
+	(void)data;
+	(void)object;
+}
+
+/* Pointers that hold nothing: a handler's data, a weak pointer, a weak reference. */
+static void mask(void *object, gboolean mini)
+{
+	g_signal_connect(g_live, "element-added", G_CALLBACK(on_added), object);
+	if (mini) {
+		gst_mini_object_weak_ref(object, on_end, object);
+	} else {
+		g_weak = object;
+		g_object_add_weak_pointer(object, &g_weak);
+	}
+}
 
 static __attribute__((noinline)) void act(const struct kind *kind, const char *what)
 {
@@ -108,6 +135,8 @@ static __attribute__((noinline)) void act(const struct kind *kind, const char *w
 		g_kept = object;
 	else if (strcmp(what, "break") == 0)
 		kind->break_up(object);
+	else if (strcmp(what, "mask") == 0)
+		mask(object, kind->mini);
 	if (g_kept != NULL)
 		return;
 	if (kind->mini)
@@ -129,6 +158,7 @@ int main(int argc, char **argv)
 {
 	g_setenv("GST_REGISTRY_DISABLE", "yes", TRUE);
 	gst_init(NULL, NULL);
+	g_live = gst_object_ref_sink(gst_bin_new("live"));
 	for (size_t i = 0; argc == 3 && i < G_N_ELEMENTS(g_kinds); i++) {
 		if (strcmp(argv[1], g_kinds[i].name) != 0)
 			continue;
@@ -136,6 +166,6 @@ int main(int argc, char **argv)
 		clear_stack();
 		return 0;
 	}
-	fprintf(stderr, "usage: gst KIND strand|break|keep\n");
+	fprintf(stderr, "usage: gst KIND strand|mask|break|keep\n");
 	return 2;
 }
