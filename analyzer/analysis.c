@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "confirm.h"
 #include "dominator.h"
 #include "explain.h"
 #include "findings.h"
@@ -29,6 +30,7 @@ struct pass {
 	struct analysis *analysis;
 	const struct analysis_options *options;
 	struct trial trial;
+	struct confirm confirm;
 	struct error *error;
 };
 
@@ -138,14 +140,23 @@ static bool has_counted(const struct graph *graph, const struct reach *reach)
 	return false;
 }
 
+static bool was_held(const void *arg, const struct graph_node *node)
+{
+	const struct pass *pass = arg;
+
+	return !confirm_allows(&pass->confirm, node, pass->analysis->replay);
+}
+
 /* What the memory shows beyond the counts. */
 static enum error_code judge_lost(struct pass *pass, struct verdict_result *dead)
 {
 	struct analysis *a = pass->analysis;
+	const struct reach_more more = {was_held, pass};
 	struct verdict_result lost = {0};
 	struct reach reach;
 	size_t stranded = 0;
-	enum error_code code = reach_run(a->graph, &pass->trial, dead, &reach, pass->error);
+	enum error_code code =
+		reach_run(a->graph, &pass->trial, a->earlier ? &more : NULL, dead, &reach, pass->error);
 
 	if (code)
 		return code;
@@ -176,18 +187,26 @@ static enum error_code judge_released(struct pass *pass, const struct verdict_re
 	return findings_add_leaks(a, pass->options, dead->lone, dead->lone_count, pass->error);
 }
 
+static enum error_code find_stranded(const struct pass *pass, struct verdict_result *ret)
+{
+	const struct graph *graph = pass->analysis->graph;
+	struct scc scc;
+	enum error_code code =
+		scc_run(graph, GRAPH_OWNING, pass->trial.state, 1u << TRIAL_DEAD, &scc, pass->error);
+
+	if (code)
+		return code;
+	code = verdict_stranded(graph, &scc, ret, pass->error);
+	scc_done(&scc);
+	return code;
+}
+
 static enum error_code judge_dead(struct pass *pass)
 {
 	struct analysis *a = pass->analysis;
 	struct verdict_result result = {0};
-	struct scc scc;
-	enum error_code code =
-		scc_run(a->graph, GRAPH_OWNING, pass->trial.state, 1u << TRIAL_DEAD, &scc, pass->error);
+	enum error_code code = find_stranded(pass, &result);
 
-	if (code)
-		return code;
-	code = verdict_stranded(a->graph, &scc, &result, pass->error);
-	scc_done(&scc);
 	if (!code && pass->options->retained)
 		code = find_retained(pass, &result);
 	if (!code)
@@ -259,9 +278,62 @@ static enum error_code describe(struct pass *pass)
 	return progress(pass, "done", 1);
 }
 
+/* ---- the moment before ---------------------------------------------------------- */
+
+static enum error_code take_down(struct pass *pass, struct confirm *ret)
+{
+	struct analysis *a = pass->analysis;
+	struct verdict_result dead = {0};
+	struct reach reach = {0};
+	enum error_code code = trial_run(a->graph, pass->options->generation, 0, &pass->trial, pass->error);
+
+	if (!code)
+		code = find_stranded(pass, &dead);
+	if (!code)
+		code = reach_run(a->graph, &pass->trial, NULL, &dead, &reach, pass->error);
+	if (!code)
+		code = confirm_take(a->graph, &reach, a->ticks, ret, pass->error);
+	reach_done(&reach);
+	verdict_done(&dead);
+	return code;
+}
+
+/* A pass of its own up to what is held, because the graph of one moment is all
+ * that should be in memory. */
+static enum error_code look_before(struct pass *pass)
+{
+	struct analysis_options options = *pass->options;
+	struct pass before = {.options = &options, .error = pass->error};
+	const struct trace_snapshot *earlier = NULL, *later = NULL;
+	enum error_code code = moment_find(pass->analysis->trace, options.snapshot, &later, pass->error);
+
+	if (code || !later || !moment_is_scanned(later))
+		return code;
+	earlier = moment_before(pass->analysis->trace, later);
+	if (!earlier)
+		return error_set(pass->error, ERROR_NOT_FOUND,
+				 "no snapshot before %u that could confirm it (record with snapshot-twice)",
+				 later->index);
+	options.snapshot = (int)earlier->index;
+	before.analysis = calloc(1, sizeof(*before.analysis));
+	if (!before.analysis)
+		return error_set(pass->error, ERROR_MEMORY, "out of memory for the analysis");
+	before.analysis->trace = pass->analysis->trace;
+	code = load(&before);
+	if (!code)
+		code = take_down(&before, &pass->confirm);
+	trial_done(&before.trial);
+	analysis_free(before.analysis);
+	pass->analysis->earlier = earlier;
+	return code;
+}
+
 static enum error_code run(struct pass *pass)
 {
-	enum error_code code = load(pass);
+	enum error_code code = pass->options->confirm ? look_before(pass) : ERROR_NONE;
+
+	if (!code)
+		code = load(pass);
 
 	if (!code)
 		code = progress(pass, "cycles", 0.5);
@@ -293,6 +365,7 @@ enum error_code analysis_run(struct trace *trace, const struct analysis_options 
 	pass.analysis->instances = options->instances;
 	code = run(&pass);
 	trial_done(&pass.trial);
+	confirm_done(&pass.confirm);
 	if (code)
 		analysis_free(pass.analysis);
 	else

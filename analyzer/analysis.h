@@ -35,12 +35,15 @@ struct analysis_options {
 	const char *const *ignore;
 	bool instances; /* keep every structure's addresses (--members=all) */
 	bool retained;  /* fill analysis->retained */
+	/* Of what was found by scanning, only what was dead at the moment before too. */
+	bool confirm;
 	struct symbols_options symbols;
 	/* Called now and then with 0..1; return false to cancel.  May be NULL. */
 	bool (*progress)(void *arg, const char *phase, double fraction);
 	void *progress_arg;
 };
-#define ANALYSIS_SNAPSHOT_LAST (-1)
+#define ANALYSIS_SNAPSHOT_LAST (-1) /* before the teardown */
+#define ANALYSIS_SNAPSHOT_LATE (-2) /* after destructors */
 void analysis_options_default(struct analysis_options *options);
 
 /* One structure: a source component and what only it keeps alive.  Arrays are
@@ -150,6 +153,7 @@ struct analysis {
 	struct graph *graph;
 	struct symbols *symbols;
 	const struct trace_snapshot *snapshot; /* NULL: from events alone */
+	const struct trace_snapshot *earlier;  /* the moment that confirms it; NULL = none */
 	uint64_t ticks;                        /* the moment */
 	struct structure *structures;
 	size_t structure_count;

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "graph_rules.h"
+#include "moment.h"
 #include "snapshot_reader.h"
 
 struct graph_heap {
@@ -152,15 +153,6 @@ static enum error_code read_all(struct graph_heap *heap, bool *whole)
 	return code;
 }
 
-/* A program may have no block at all when its memory is looked at. */
-static bool is_scan(const struct trace_snapshot *snapshot)
-{
-	if (!snapshot->complete || snapshot->reason == CASTAWAY_REASON_INHERIT)
-		return false;
-	return snapshot->blocks || snapshot->method == CASTAWAY_METHOD_PTRACE ||
-	       snapshot->method == CASTAWAY_METHOD_SIGNAL || snapshot->method == CASTAWAY_METHOD_ALONE;
-}
-
 static enum error_code note_loss(struct graph_heap *heap)
 {
 	char detail[64];
@@ -180,7 +172,7 @@ enum error_code graph_heap_new(struct trace *trace, struct replay *replay,
 	bool whole = false;
 
 	*ret = NULL;
-	if (!is_scan(snapshot)) {
+	if (!moment_is_scanned(snapshot)) {
 		free(heap);
 		return ERROR_NONE;
 	}

@@ -13,6 +13,13 @@
 enum error_code moment_find(const struct trace *trace, int index, const struct trace_snapshot **ret,
 			    struct error *error);
 
+/* The usable one before, with a scan, that can confirm what is found in this
+ * one; NULL when there is none. */
+const struct trace_snapshot *moment_before(const struct trace *trace, const struct trace_snapshot *snapshot);
+
+/* A program may have no block at all when its memory is looked at. */
+bool moment_is_scanned(const struct trace_snapshot *snapshot);
+
 /* Not a fork child's starting state, and not what was cut off. */
 bool moment_usable(const struct trace_snapshot *snapshot);
 

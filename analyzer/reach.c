@@ -60,7 +60,7 @@ static bool is_kept(const struct graph_node *node, uint8_t trial_state)
 	return trial_state == TRIAL_EXTERNAL || node->refcount >= IMMORTAL;
 }
 
-static void hold_from_roots(struct walk *w, const struct trial *trial)
+static void hold_from_roots(struct walk *w, const struct trial *trial, const struct reach_more *more)
 {
 	const struct graph *graph = w->graph;
 
@@ -69,7 +69,8 @@ static void hold_from_roots(struct walk *w, const struct trial *trial)
 			hold(w, graph->root[i].node);
 	}
 	for (uint32_t i = 0; i < graph->node_count; i++) {
-		if (is_kept(&graph->node[i], trial->state[i]))
+		if (is_kept(&graph->node[i], trial->state[i]) ||
+		    (more && more->is_held(more->arg, &graph->node[i])))
 			hold(w, i);
 	}
 	for (uint32_t head = 0; head < w->tail; head++) {
@@ -148,8 +149,8 @@ static uint32_t count_lost(const struct walk *w)
 	return lost;
 }
 
-enum error_code reach_run(const struct graph *graph, const struct trial *trial, struct verdict_result *dead,
-			  struct reach *ret, struct error *error)
+enum error_code reach_run(const struct graph *graph, const struct trial *trial, const struct reach_more *more,
+			  struct verdict_result *dead, struct reach *ret, struct error *error)
 {
 	size_t nodes = (size_t)graph->node_count + 1;
 	struct walk walk = {.graph = graph, .dead = dead};
@@ -161,7 +162,7 @@ enum error_code reach_run(const struct graph *graph, const struct trial *trial, 
 	if (walk.state && walk.queue && walk.owner) {
 		walk.strong = graph_count_strong(graph);
 		mark_dead(&walk);
-		hold_from_roots(&walk, trial);
+		hold_from_roots(&walk, trial, more);
 		entrain(&walk);
 		*ret = (struct reach){.state = walk.state, .lost = count_lost(&walk)};
 	} else {

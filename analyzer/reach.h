@@ -25,11 +25,17 @@ struct reach {
 	uint32_t lost;
 };
 
+/* What is held although no root of this graph leads to it; may be NULL. */
+struct reach_more {
+	bool (*is_held)(const void *arg, const struct graph_node *node);
+	const void *arg;
+};
+
 /* The graph has been scanned.  Sets block_count and block_bytes of the
  * structures: what several lead to belongs to the nearest.  9 bytes per node,
  * of which 1 stays with the result; linear. */
-enum error_code reach_run(const struct graph *graph, const struct trial *trial, struct verdict_result *dead,
-			  struct reach *ret, struct error *error);
+enum error_code reach_run(const struct graph *graph, const struct trial *trial, const struct reach_more *more,
+			  struct verdict_result *dead, struct reach *ret, struct error *error);
 void reach_done(struct reach *reach);
 
 #endif

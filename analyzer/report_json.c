@@ -90,6 +90,7 @@ static void write_trace(struct jsontext *json, const struct report_model *model)
 static void write_snapshot(struct jsontext *json, const struct report_model *model)
 {
 	const struct trace_snapshot *snapshot = model->analysis->snapshot;
+	const struct trace_snapshot *earlier = model->analysis->earlier;
 	const char *name = snapshot != NULL ? snapshot->name : NULL;
 	uint64_t time;
 	bool known = report_model_time(model, model->analysis->ticks, &time);
@@ -101,6 +102,7 @@ static void write_snapshot(struct jsontext *json, const struct report_model *mod
 	optional_count(json, "time_ns", known, time);
 	optional_count(json, "pause_ns", snapshot != NULL, snapshot != NULL ? snapshot->pause_ns : 0);
 	jsontext_string(json, "label", name != NULL && *name != '\0' ? name : NULL);
+	optional_count(json, "confirmed_by", earlier != NULL, earlier != NULL ? earlier->index : 0);
 	jsontext_object_end(json);
 }
 

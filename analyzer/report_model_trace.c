@@ -73,18 +73,11 @@ const char *report_model_reason(const struct trace_snapshot *snapshot)
 	if (snapshot == NULL)
 		return NULL;
 	switch (snapshot->reason) {
-	case CASTAWAY_REASON_EXIT:
-		return "exit";
-	case CASTAWAY_REASON_REQUEST:
-		return "request";
-	case CASTAWAY_REASON_INTERVAL:
-		return "interval";
-	case CASTAWAY_REASON_API:
-		return "api";
-	case CASTAWAY_REASON_INHERIT:
-		return "inherit";
-	case CASTAWAY_REASON_LATE:
-		return "late";
+#define X(name, constant, number)        \
+	case CASTAWAY_REASON_##constant: \
+		return name;
+		CASTAWAY_REASONS(X)
+#undef X
 	}
 	return NULL;
 }

@@ -135,6 +135,10 @@ static void write_origin(struct report_text *report)
 		     report_place_format("snapshot %" PRIu32 " (%s) at %s, %s, pause %s", snapshot->index,
 					 reason != NULL ? reason : "unknown", when, how_taken(snapshot),
 					 textout_duration(snapshot->pause_ns, pause)));
+	if (analysis->earlier != NULL)
+		line(report, "Compared",
+		     report_place_format("with snapshot %" PRIu32 ": what the scan finds was dead there too",
+					 analysis->earlier->index));
 }
 
 static void write_scope(struct report_text *report)

@@ -7,6 +7,8 @@
 #include <errno.h>
 
 #include "adapters/adapter.h"
+#include "config.h"
+#include "fatal.h"
 #include "guard.h"
 #include "inherit.h"
 #include "process.h"
@@ -19,6 +21,7 @@
 
 static int (*s_main)(int, char **, char **);
 static bool s_ended;
+static int32_t s_ending; /* the thread */
 
 static void prepare_main(int argc, char **argv)
 {
@@ -27,6 +30,30 @@ static void prepare_main(int argc, char **argv)
 	if (guard_enter(&guard))
 		adapter_before_main(argc, argv);
 	guard_leave(&guard);
+}
+
+bool process_is_ending(void)
+{
+	return __atomic_load_n(&s_ending, __ATOMIC_ACQUIRE) != 0;
+}
+
+bool process_claim_end(void)
+{
+	int32_t nobody = 0, self = rawio_tid();
+
+	return __atomic_compare_exchange_n(&s_ending, &nobody, self, false, __ATOMIC_ACQ_REL,
+					   __ATOMIC_ACQUIRE) ||
+	       nobody == self;
+}
+
+bool process_may_look(void)
+{
+	return !process_is_ending() || process_claim_end();
+}
+
+void process_after_fork(void)
+{
+	s_ending = 0;
 }
 
 void process_exit_moment(enum castaway_end_reason reason)
@@ -39,10 +66,22 @@ void process_exit_moment(enum castaway_end_reason reason)
 		if (inherit_is_owner()) {
 			if (writer_is_pending())
 				inherit_begin();
+			(void)process_claim_end();
 			adapter_at_exit(reason);
 			snapshot_mark_exit();
 		}
 	}
+	guard_leave(&guard);
+	REQUEST_LEAVE();
+}
+
+void process_late_moment(void)
+{
+	struct guard guard;
+
+	REQUEST_ENTER();
+	if (guard_enter(&guard) && g_config.snapshot_late && inherit_is_owner() && process_claim_end())
+		(void)snapshot_take(CASTAWAY_REASON_LATE, "");
 	guard_leave(&guard);
 	REQUEST_LEAVE();
 }
@@ -104,13 +143,18 @@ HOOK_EXPORT int pthread_create(pthread_t *ret, const pthread_attr_t *attributes,
 
 HOOK_EXPORT int sigaction(int signum, const struct sigaction *action, struct sigaction *former)
 {
+	int result;
+
 	if (g_tracing && t_guard.depth == 0) {
 		REQUEST_ENTER();
 		adapter_on_sigaction(signum);
 		REQUEST_LEAVE();
 	}
 	(void)resolve_ready();
-	return g_real.sigaction(signum, action, former);
+	result = g_real.sigaction(signum, action, former);
+	if (result == 0 && former != NULL)
+		fatal_hide(former);
+	return result;
 }
 
 HOOK_EXPORT void exit(int status)

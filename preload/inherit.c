@@ -16,6 +16,7 @@
 #include "emit.h"
 #include "limits.h"
 #include "object.h"
+#include "process.h"
 #include "rawio.h"
 #include "snapshot.h"
 #include "stack.h"
@@ -69,6 +70,7 @@ static void become_child(void)
 	thread_after_fork();
 	object_after_fork();
 	snapshot_after_fork();
+	process_after_fork();
 	adapter_after_fork();
 }
 

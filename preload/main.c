@@ -13,6 +13,7 @@
 #include "collect.h"
 #include "config.h"
 #include "emit.h"
+#include "fatal.h"
 #include "generation.h"
 #include "guard.h"
 #include "inherit.h"
@@ -60,6 +61,7 @@ static void set_up(char **environment)
 	if (resolve_malloc_is_foreign())
 		limits_count(CASTAWAY_LIMIT_OWN_MALLOC, 1, NULL);
 	adapter_start();
+	fatal_init();
 	__atomic_store_n(&g_tracing, true, __ATOMIC_RELEASE);
 }
 
@@ -84,5 +86,6 @@ __attribute__((constructor(101))) static void begin(void)
 __attribute__((destructor)) static void finish(void)
 {
 	process_exit_moment(CASTAWAY_END_EXIT);
+	process_late_moment();
 	process_end(CASTAWAY_END_EXIT);
 }

@@ -15,6 +15,7 @@
 #include "config.h"
 #include "emit.h"
 #include "rawio.h"
+#include "snapshot.h"
 #include "writer_internal.h"
 
 #define SLOTS       8u
@@ -128,10 +129,12 @@ static bool ask(struct slot *slot)
 bool request_make(const struct request *what)
 {
 	struct stopped_thread here = {.tid = rawio_tid()};
+	const bool calm = what->reason != CASTAWAY_REASON_SIGNAL;
 	struct slot *slot;
 	bool taken;
 
-	if (what->scan && request_possible())
+	/* Adapters allocate, and call into the runtime: not where a signal came in. */
+	if (calm && what->scan && request_possible())
 		adapter_before_stop();
 	slot = request_possible() ? claim() : NULL;
 	arch_own_state(&here);
@@ -143,22 +146,54 @@ bool request_make(const struct request *what)
 	slot->request = *what;
 	slot->request.requester = t_here != NULL ? *t_here : here;
 	/* At the end an adapter has said what is to be described. */
-	if (what->reason != CASTAWAY_REASON_EXIT)
+	if (calm && what->reason != CASTAWAY_REASON_EXIT)
 		adapter_hold();
 	taken = ask(slot);
-	if (what->reason != CASTAWAY_REASON_EXIT)
+	if (calm && what->reason != CASTAWAY_REASON_EXIT)
 		adapter_release();
 	return taken;
+}
+
+static void name_request(struct request *request, const char *name)
+{
+	struct rawio_text text;
+
+	rawio_text_begin(&text, request->name, sizeof(request->name));
+	rawio_text_put(&text, name != NULL ? name : "");
+}
+
+static bool wants_two(enum castaway_snapshot_reason reason, bool scan)
+{
+	return g_config.snapshot_twice != 0 && scan && request_possible() &&
+	       (reason == CASTAWAY_REASON_EXIT || reason == CASTAWAY_REASON_API);
+}
+
+/* The first of two, and the time between them. */
+static void look_first(const char *name)
+{
+	struct request request = {.reason = CASTAWAY_REASON_CONFIRM, .scan = true};
+	static const uint32_t never;
+	uint64_t now, deadline;
+
+	request.index = snapshot_next_index();
+	name_request(&request, name);
+	if (!request_make(&request))
+		return;
+	deadline = rawio_clock(CLOCK_MONOTONIC) + g_config.snapshot_twice * UINT64_C(1000000);
+	while ((now = rawio_clock(CLOCK_MONOTONIC)) < deadline)
+		(void)rawio_futex_wait(&never, 0, deadline - now);
 }
 
 bool request_snapshot(enum castaway_snapshot_reason reason, uint32_t index, const char *name,
 		      uint64_t start_ns, bool scan)
 {
 	struct request request = {.reason = reason, .index = index, .start_ns = start_ns, .scan = scan};
-	struct rawio_text text;
 
-	rawio_text_begin(&text, request.name, sizeof(request.name));
-	rawio_text_put(&text, name != NULL ? name : "");
+	if (wants_two(reason, scan)) {
+		look_first(name);
+		request.start_ns = 0; /* the pause is that of the second one */
+	}
+	name_request(&request, name);
 	if (reason == CASTAWAY_REASON_API && request_possible() && adapter_take(&request))
 		return true;
 	return request_make(&request);

@@ -12,6 +12,7 @@
 #include "castaway/codec.h"
 #include "config.h"
 #include "emit.h"
+#include "process.h"
 #include "rawio.h"
 #include "request.h"
 #include "shadow.h"
@@ -301,6 +302,10 @@ void snapshot_mark_exit(void)
 
 bool snapshot_take(enum castaway_snapshot_reason reason, const char *name)
 {
+	if (!process_may_look()) {
+		limits_count(CASTAWAY_LIMIT_NO_SNAPSHOT, 1, PROCESS_IS_ENDING);
+		return false;
+	}
 	return g_config.scan && request_snapshot(reason, snapshot_next_index(), name, 0, true);
 }
 

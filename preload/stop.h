@@ -73,6 +73,8 @@ void stop_signal_end(struct stop *stop);
 
 /* In a thread of the target. */
 void stop_signal_install(void);
+/* What a signal's handler was told of the thread that it interrupted. */
+void stop_signal_describe(struct stopped_thread *thread, const void *context);
 void stop_signal_after_fork(void);
 
 #endif

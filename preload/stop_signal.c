@@ -55,8 +55,9 @@ static uint32_t s_answers; /* futex */
 static struct kernel_action s_former;
 static uint32_t s_installing;
 
-static void describe(struct stopped_thread *thread, const greg_t *registers)
+void stop_signal_describe(struct stopped_thread *thread, const void *context)
 {
+	const greg_t *registers = ((const ucontext_t *)context)->uc_mcontext.gregs;
 	static const int order[] = {REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI, REG_RBP, REG_RSP,
 				    REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
 
@@ -68,7 +69,7 @@ static void describe(struct stopped_thread *thread, const greg_t *registers)
 		thread->registers[i] = (uint64_t)registers[order[i]];
 }
 
-static void stand(struct slot *slot, const greg_t *registers)
+static void stand(struct slot *slot, const void *context)
 {
 	const uint64_t deadline = rawio_clock(CLOCK_MONOTONIC) + MAX_STAND_NS;
 	const uint32_t round = slot->round;
@@ -76,7 +77,7 @@ static void stand(struct slot *slot, const greg_t *registers)
 	/* It comes too late when the thread had blocked it for a while. */
 	if (__atomic_load_n(&s_round, __ATOMIC_ACQUIRE) != round)
 		return;
-	describe(&slot->thread, registers);
+	stop_signal_describe(&slot->thread, context);
 	__atomic_store_n(&slot->stands, round, __ATOMIC_RELEASE);
 	__atomic_add_fetch(&s_answers, 1, __ATOMIC_RELEASE);
 	rawio_futex_wake(&s_answers);
@@ -91,7 +92,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
 	const uintptr_t first = (uintptr_t)s_slots;
 
 	if (info->si_code == SI_QUEUE && first != 0 && slot - first < STOP_MAX_THREADS * sizeof(struct slot))
-		stand((struct slot *)slot, ((const ucontext_t *)context)->uc_mcontext.gregs);
+		stand((struct slot *)slot, context);
 	else if (s_former.handler != NULL && (uintptr_t)s_former.handler != 1) /* SIG_DFL, SIG_IGN */
 		s_former.handler(number, info, context);
 }

@@ -23,6 +23,7 @@
 #include "config.h"
 #include "control.h"
 #include "emit.h"
+#include "process.h"
 #include "rawio.h"
 #include "request.h"
 #include "snapshot.h"
@@ -211,6 +212,19 @@ static bool must_wait(const struct stop *stop, const struct request *from)
 	return g_taker.waiting;
 }
 
+/* A teardown that began meanwhile must not be looked at. */
+static bool comes_too_late(struct stop *stop, const struct request *from, bool listed)
+{
+	if (from != NULL || !process_is_ending())
+		return false;
+	if (listed)
+		stop_end(stop);
+	end_waiting();
+	if (g_taker.from_outside)
+		control_answer(PROCESS_IS_ENDING);
+	return true;
+}
+
 static void take(const struct request *from)
 {
 	struct stop stop = {.install = install, .arg = (void *)(uintptr_t)from};
@@ -222,6 +236,8 @@ static void take(const struct request *from)
 		writer_pump_pass(true);
 	start = rawio_clock(CLOCK_MONOTONIC);
 	listed = begin_stop(&stop, from);
+	if (comes_too_late(&stop, from, listed))
+		return;
 	g_taker.ticks = emit_ticks();
 	g_taker.method = stop.method;
 	if (listed && must_wait(&stop, from)) {
@@ -243,22 +259,43 @@ static void take(const struct request *from)
 				       : "heap: the threads could not be listed");
 }
 
+/* The exit moment has passed, or comes: the target's own snapshot is all there is. */
+static bool refuse_own(void)
+{
+	if (!process_is_ending())
+		return false;
+	if (g_taker.wanted)
+		control_answer(PROCESS_IS_ENDING);
+	g_taker.wanted = false;
+	g_taker.next_ns = 0;
+	return true;
+}
+
+static bool is_due(uint64_t now)
+{
+	return g_taker.wanted || (g_taker.next_ns != 0 && now >= g_taker.next_ns);
+}
+
 /* Intervals and requests from outside. */
 static bool choose_own(uint64_t now)
 {
+	if (!is_due(now) || refuse_own() || now < g_taker.second_ns)
+		return false;
 	memset(&g_taker.request, 0, sizeof(g_taker.request));
 	g_taker.request.scan = true;
-	g_taker.from_outside = g_taker.wanted;
-	if (g_taker.wanted) {
-		g_taker.request.reason = CASTAWAY_REASON_REQUEST;
-		memcpy(g_taker.request.name, g_taker.wanted_name, sizeof(g_taker.wanted_name));
-		g_taker.wanted = false;
-	} else if (g_taker.next_ns != 0 && now >= g_taker.next_ns) {
-		g_taker.request.reason = CASTAWAY_REASON_INTERVAL;
-	} else {
-		return false;
-	}
 	g_taker.request.index = snapshot_next_index();
+	g_taker.from_outside = false;
+	if (g_config.snapshot_twice != 0 && g_taker.second_ns == 0) {
+		g_taker.second_ns = now + g_config.snapshot_twice * UINT64_C(1000000);
+		g_taker.request.reason = CASTAWAY_REASON_CONFIRM;
+		return true;
+	}
+	g_taker.second_ns = 0;
+	g_taker.from_outside = g_taker.wanted;
+	g_taker.request.reason = g_taker.wanted ? CASTAWAY_REASON_REQUEST : CASTAWAY_REASON_INTERVAL;
+	if (g_taker.wanted)
+		memcpy(g_taker.request.name, g_taker.wanted_name, sizeof(g_taker.wanted_name));
+	g_taker.wanted = false;
 	return true;
 }
 
@@ -300,7 +337,8 @@ static void begin_next(uint64_t now)
 	}
 	/* From the end of one to the begin of the next, so that the target never
 	 * does nothing but wait. */
-	if (g_config.snapshot_every != 0 && now >= g_taker.next_ns)
+	if (g_config.snapshot_every != 0 && now >= g_taker.next_ns && g_taker.second_ns == 0 &&
+	    !process_is_ending())
 		g_taker.next_ns = rawio_clock(CLOCK_MONOTONIC) + g_config.snapshot_every * 1000000u;
 }
 
@@ -322,7 +360,7 @@ bool taker_is_idle(void)
 
 uint64_t taker_sleep(uint64_t longest)
 {
-	uint64_t until = longest, now;
+	uint64_t until = longest, now, due;
 
 	if (g_taker.stragglers)
 		return TAKER_FIRST_POLL_NS;
@@ -330,9 +368,10 @@ uint64_t taker_sleep(uint64_t longest)
 		return g_taker.poll_ns < LAST_POLL_NS ? g_taker.poll_ns : LAST_POLL_NS;
 	if (g_taker.waiting)
 		return RETRY_NS;
-	if (g_taker.next_ns != 0) {
+	due = g_taker.second_ns != 0 ? g_taker.second_ns : g_taker.next_ns;
+	if (due != 0) {
 		now = rawio_clock(CLOCK_MONOTONIC);
-		until = g_taker.next_ns > now ? g_taker.next_ns - now : 1;
+		until = due > now ? due - now : 1;
 	}
 	return until < longest ? until : longest;
 }

@@ -25,7 +25,8 @@ struct taker {
 	/* What to take next. */
 	uint64_t next_ns;
 	bool wanted;
-	bool stragglers; /* threads that are still to be let go */
+	uint64_t second_ns; /* when to take the second of two; 0 = the first is not taken */
+	bool stragglers;    /* threads that are still to be let go */
 	uint64_t mapped_here;
 	uint32_t names; /* that children gave so far */
 	/* An own one that waits for a thread of the target to make it. */

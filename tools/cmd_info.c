@@ -43,13 +43,14 @@ static const char *end_reason(const struct trace *trace)
 
 static const char *reason_name(enum castaway_snapshot_reason reason)
 {
-	static const char *const names[] = {
-		[CASTAWAY_REASON_EXIT] = "exit",         [CASTAWAY_REASON_REQUEST] = "request",
-		[CASTAWAY_REASON_INTERVAL] = "interval", [CASTAWAY_REASON_API] = "api",
-		[CASTAWAY_REASON_INHERIT] = "inherit",   [CASTAWAY_REASON_LATE] = "late",
-	};
-
-	return reason >= CASTAWAY_REASON_EXIT && reason <= CASTAWAY_REASON_LATE ? names[reason] : "unknown";
+	switch (reason) {
+#define X(name, constant, number)        \
+	case CASTAWAY_REASON_##constant: \
+		return name;
+		CASTAWAY_REASONS(X)
+#undef X
+	}
+	return "unknown";
 }
 
 /* Of a table whose entry 0 means "none". */

@@ -19,6 +19,7 @@
 
 #define PATIENCE_SECONDS 10
 #define SHOWN_FRAMES     12
+#define CONFIRM_MS       "100" /* between the two looks of --confirm */
 
 static struct {
 	const char *output;
@@ -130,6 +131,8 @@ int cmd_run(int argc, char **argv)
 		return EXIT_STATUS_ERROR;
 	target.command = argv + first;
 	target.output = traces.pattern;
+	if (g_options.analysis.confirm)
+		settings_default("snapshot-twice", CONFIRM_MS);
 	target.settings = settings_text();
 	status = EXIT_STATUS_ERROR;
 	if (target_run(&target)) {

@@ -58,6 +58,10 @@ bool options_parse_moment(const struct option_row *row, const char *argument)
 	g_options.analysis.snapshot = ANALYSIS_SNAPSHOT_LAST;
 	if (!strcmp(argument, "last"))
 		return true;
+	if (!strcmp(argument, "late")) {
+		g_options.analysis.snapshot = ANALYSIS_SNAPSHOT_LATE;
+		return true;
+	}
 	if (!option_parse_number(argument, &number) || number > INT_MAX)
 		return false;
 	g_options.analysis.snapshot = (int)number;
@@ -127,7 +131,9 @@ const struct option_row options_output_rows[] = {
 };
 
 const struct option_row options_analysis_rows[] = {
-	{"snapshot", 0, "K|last|all", parse_snapshot, NULL, "the moment to look at (default: last)"},
+	{"snapshot", 0, "K|last|late|all", parse_snapshot, NULL, "the moment to look at (default: last)"},
+	{"confirm", 0, NULL, option_flag, &g_options.analysis.confirm,
+	 "of what was found by scanning, only what the snapshot before found too"},
 	{"generation", 0, "0|1|2", parse_generation, NULL,
 	 "limit the pass to this generation and younger ones (default: 2)"},
 	{"min-survived", 0, "N", parse_survived, NULL, "only what outlived at least N generation passes"},

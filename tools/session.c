@@ -112,7 +112,8 @@ int session_run(const char *path, session_visit visit, void *arg)
 		return interrupt_pending() ? EXIT_STATUS_SIGNAL + interrupt_pending() : EXIT_STATUS_ERROR;
 	if (g_options.all_snapshots) {
 		for (size_t i = 0; i < trace->snapshot_count && !status; i++) {
-			if (!moment_usable(&trace->snapshots[i]))
+			if (!moment_usable(&trace->snapshots[i]) ||
+			    (g_options.analysis.confirm && !moment_before(trace, &trace->snapshots[i])))
 				continue;
 			status = visit_moment(trace, (int)trace->snapshots[i].index, visit, arg);
 			visited++;

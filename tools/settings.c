@@ -10,6 +10,7 @@
 #include "settings.h"
 
 static char g_given[1024]; /* as large as the preload's own copy */
+static char g_default[64];
 
 static bool append(const char *key, const char *value)
 {
@@ -45,17 +46,22 @@ static bool parse_UINT(const struct option_row *row, const char *argument)
 const struct option_row settings_rows[] = {CONFIG_KEYS(X){0}};
 #undef X
 
+void settings_default(const char *key, const char *value)
+{
+	snprintf(g_default, sizeof(g_default), "%s=%s:", key, value);
+}
+
+/* The later one of two equal keys wins: the command line's. */
 const char *settings_text(void)
 {
-	static char text[2 * sizeof(g_given)];
+	static char text[2 * sizeof(g_given) + sizeof(g_default)];
 	const char *inherited = getenv("CASTAWAY_OPTIONS");
 
-	if (!g_given[0])
+	if (!g_given[0] && !g_default[0])
 		return NULL;
-	/* The later one of two equal keys wins: the command line's. */
-	if (inherited && *inherited && strlen(inherited) < sizeof(g_given)) {
-		snprintf(text, sizeof(text), "%s:%s", inherited, g_given);
-		return text;
-	}
-	return g_given;
+	if (!inherited || strlen(inherited) >= sizeof(g_given))
+		inherited = "";
+	snprintf(text, sizeof(text), "%s%s%s%s", g_default, inherited, *inherited && g_given[0] ? ":" : "",
+		 g_given);
+	return text;
 }

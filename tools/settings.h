@@ -10,6 +10,9 @@
 
 extern const struct option_row settings_rows[];
 
+/* What holds when neither the command line nor the environment says otherwise. */
+void settings_default(const char *key, const char *value);
+
 /* "key=value:key=value" for CASTAWAY_OPTIONS, after what the environment has
  * already; NULL when there is nothing to set.  Lives until the next call. */
 const char *settings_text(void);

@@ -225,13 +225,21 @@ enum castaway_gc_control {
 };
 
 /* ---- snapshots ------------------------------------------------------------ */
+/* Why it was taken.  X("name in reports", CONSTANT, number) */
+#define CASTAWAY_REASONS(X)                                                                  \
+	X("exit", EXIT, 1)                                                                   \
+	X("request", REQUEST, 2)                                                             \
+	X("interval", INTERVAL, 3)                                                           \
+	X("api", API, 4)                                                                     \
+	X("inherit", INHERIT, 5) /* state of the parent at fork; not an analysis moment */   \
+	X("late", LATE, 6)       /* after destructors */                                     \
+	X("confirm", CONFIRM, 7) /* a first look, that the next snapshot is compared with */ \
+	X("signal", SIGNAL, 8)   /* a signal ends the program; its name is the snapshot's */
+
 enum castaway_snapshot_reason {
-	CASTAWAY_REASON_EXIT = 1,
-	CASTAWAY_REASON_REQUEST = 2,
-	CASTAWAY_REASON_INTERVAL = 3,
-	CASTAWAY_REASON_API = 4,
-	CASTAWAY_REASON_INHERIT = 5, /* state of the parent at fork; not an analysis moment */
-	CASTAWAY_REASON_LATE = 6,    /* after destructors */
+#define X(name, constant, number) CASTAWAY_REASON_##constant = number,
+	CASTAWAY_REASONS(X)
+#undef X
 };
 enum castaway_snapshot_method {
 	CASTAWAY_METHOD_EVENTS = 0, /* the analyzer's own, from events alone */
