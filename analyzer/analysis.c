@@ -298,6 +298,14 @@ static enum error_code take_down(struct pass *pass, struct confirm *ret)
 	return code;
 }
 
+/* Cancels as the whole does, but makes no progress. */
+static bool stand_still(void *arg, const char *phase, double fraction)
+{
+	const struct analysis_options *options = arg;
+
+	return options->progress(options->progress_arg, "the moment before", 0);
+}
+
 /* A pass of its own up to what is held, because the graph of one moment is all
  * that should be in memory. */
 static enum error_code look_before(struct pass *pass)
@@ -315,6 +323,10 @@ static enum error_code look_before(struct pass *pass)
 				 "no snapshot before %u that could confirm it (record with snapshot-twice)",
 				 later->index);
 	options.snapshot = (int)earlier->index;
+	if (options.progress) {
+		options.progress = stand_still;
+		options.progress_arg = (void *)(uintptr_t)pass->options;
+	}
 	before.analysis = calloc(1, sizeof(*before.analysis));
 	if (!before.analysis)
 		return error_set(pass->error, ERROR_MEMORY, "out of memory for the analysis");

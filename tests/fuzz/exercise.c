@@ -188,7 +188,7 @@ static void read_snapshots(struct trace *trace)
 	}
 }
 
-static void analyze_all(struct trace *trace)
+static void analyze(struct trace *trace, bool confirm)
 {
 	struct analysis_options options;
 	struct analysis *analysis;
@@ -196,8 +196,15 @@ static void analyze_all(struct trace *trace)
 
 	analysis_options_default(&options);
 	options.latent = options.leaks = options.instances = true;
+	options.confirm = confirm;
 	if (!failed(analysis_run(trace, &options, &analysis, &error), &error))
 		analysis_free(analysis);
+}
+
+static void analyze_all(struct trace *trace)
+{
+	analyze(trace, false);
+	analyze(trace, true);
 }
 
 static void ask_references(const struct query *query)

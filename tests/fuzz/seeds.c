@@ -164,18 +164,17 @@ struct builder *seed_failed_exec(bool compress)
 }
 
 /* A scan: a root, a leak with its tail, a cycle of blocks, an object. */
-struct builder *seed_scan(bool compress)
+static void put_scan(struct builder *b, enum castaway_snapshot_reason reason, uint64_t ticks, bool fine)
 {
 	static const struct snapshot_root_record roots[] = {
 		{.address = 3, .to = 0, .where = 4711, .kind = CASTAWAY_ROOT_REGISTER},
 		{.address = 0x7000, .to = 5, .where = 1, .interior = 8, .kind = CASTAWAY_ROOT_MODULE},
 	};
-	struct builder *b = begin(compress);
-	uint32_t stack = builder_stack(b, "main", "make", NULL), snapshot;
+	uint32_t stack = builder_stack(b, "main", "make", NULL);
+	uint32_t snapshot = builder_snapshot(b, reason, ticks, "");
 
-	builder_event(b, 1, 20, ALLOC, 0x5000, 64, stack);
-	builder_event(b, 1, 21, OBJECT, 0x5008, 32, builder_string(b, "Node"), stack);
-	snapshot = builder_snapshot(b, CASTAWAY_REASON_EXIT, 50, "");
+	if (fine)
+		builder_fine(b, snapshot);
 	for (uint32_t i = 0; i < 6; i++)
 		builder_block(b, snapshot,
 			      &(struct snapshot_block_record){
@@ -188,9 +187,32 @@ struct builder *seed_scan(bool compress)
 				 2);
 	builder_root(b, snapshot, &roots[0]);
 	builder_root(b, snapshot, &roots[1]);
-	builder_snapshot_end(b, snapshot, 60);
+	builder_snapshot_end(b, snapshot, ticks + 10);
+}
+
+static struct builder *scanned(bool compress, bool twice)
+{
+	struct builder *b = begin(compress);
+	uint32_t stack = builder_stack(b, "main", "make", NULL);
+
+	builder_event(b, 1, 20, ALLOC, 0x5000, 64, stack);
+	builder_event(b, 1, 21, OBJECT, 0x5008, 32, builder_string(b, "Node"), stack);
+	if (twice)
+		put_scan(b, CASTAWAY_REASON_CONFIRM, 30, true);
+	put_scan(b, CASTAWAY_REASON_EXIT, 50, twice);
 	builder_end(b, CASTAWAY_END_EXIT, 100);
 	return b;
+}
+
+struct builder *seed_scan(bool compress)
+{
+	return scanned(compress, false);
+}
+
+/* The same seen twice, with pointers at any address. */
+struct builder *seed_twice(bool compress)
+{
+	return scanned(compress, true);
 }
 
 /* Two objects that hold each other, one of them by a pointer that only its

@@ -16,6 +16,7 @@
 	X(inherit)     \
 	X(failed_exec) \
 	X(scan)        \
+	X(twice)       \
 	X(hidden)
 
 #define X(name) struct builder *seed_##name(bool compress);

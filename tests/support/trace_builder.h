@@ -74,6 +74,8 @@ void builder_object(struct builder *b, uint32_t snapshot, const struct snapshot_
  * Blocks must have come in the order of their addresses. */
 void builder_pointers(struct builder *b, uint32_t snapshot, uint32_t from,
 		      const struct snapshot_pointer_record *pointers, uint32_t count);
+/* Before the first of them: their offsets are no multiples of 8. */
+void builder_fine(struct builder *b, uint32_t snapshot);
 void builder_root(struct builder *b, uint32_t snapshot, const struct snapshot_root_record *root);
 void builder_runtime(struct builder *b, uint32_t snapshot, const struct snapshot_runtime_record *runtime);
 void builder_type(struct builder *b, uint32_t snapshot, const struct snapshot_type_record *type);

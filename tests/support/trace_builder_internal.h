@@ -36,6 +36,7 @@ struct section {
 	struct bytes blocks, objects, pointers, roots;
 	uint64_t last_block, last_object, last_from, last_root, last_to;
 	uint64_t block_count, object_count, edge_count, pointer_count, root_count;
+	bool fine; /* SCAN_EDGES_FINE */
 };
 
 struct builder {

@@ -200,6 +200,16 @@ void builder_object(struct builder *b, uint32_t snapshot, const struct snapshot_
 	section->edge_count += object->edge_count;
 }
 
+static uint16_t pointer_chunk(const struct section *section)
+{
+	return section->fine ? CASTAWAY_CHUNK_SCAN_EDGES_FINE : CASTAWAY_CHUNK_SCAN_EDGES;
+}
+
+void builder_fine(struct builder *b, uint32_t snapshot)
+{
+	b->sections[snapshot].fine = true;
+}
+
 void builder_pointers(struct builder *b, uint32_t snapshot, uint32_t from,
 		      const struct snapshot_pointer_record *pointers, uint32_t count)
 {
@@ -207,11 +217,11 @@ void builder_pointers(struct builder *b, uint32_t snapshot, uint32_t from,
 	struct bytes *out = &section->pointers;
 	uint64_t offset = 0;
 
-	begin_record(b, snapshot, CASTAWAY_CHUNK_SCAN_EDGES, out, &section->last_from);
+	begin_record(b, snapshot, pointer_chunk(section), out, &section->last_from);
 	put_svarint(out, from - section->last_from);
 	put_varint(out, count);
 	for (uint32_t i = 0; i < count; i++) {
-		put_varint(out, (pointers[i].offset - offset) / 8);
+		put_varint(out, (pointers[i].offset - offset) / (section->fine ? 1 : 8));
 		put_svarint(out, (uint64_t)pointers[i].to - from);
 		put_varint(out, pointers[i].interior);
 		offset = pointers[i].offset;
@@ -286,7 +296,7 @@ void builder_snapshot_end(struct builder *b, uint32_t snapshot, uint64_t ticks)
 	builder_write_tables(b);
 	builder_write_pending(b, CASTAWAY_CHUNK_BLOCKS, &section->blocks);
 	builder_write_pending(b, CASTAWAY_CHUNK_OBJECTS, &section->objects);
-	builder_write_pending(b, CASTAWAY_CHUNK_SCAN_EDGES, &section->pointers);
+	builder_write_pending(b, pointer_chunk(section), &section->pointers);
 	builder_write_pending(b, CASTAWAY_CHUNK_ROOTS, &section->roots);
 	put_varint(&payload, snapshot);
 	put_varint(&payload, section->block_count);
