@@ -231,6 +231,7 @@ struct builder *seed_hidden(bool compress)
 					    .flags = CASTAWAY_UNKNOWN | CASTAWAY_EDGE_SCANNED |
 						     CASTAWAY_EDGE_OFFSET};
 
+	builder_event(b, 1, 20, ALLOC, 0x5000, 64, 0);
 	object.edge_count = 1;
 	builder_object(b, snapshot, &object, &edge);
 	object.address = edge.target;

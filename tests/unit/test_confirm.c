@@ -21,7 +21,8 @@ static uint64_t address_of(uint32_t block)
 }
 
 /* HELD is, at both moments, and FOUND in the first one; ALWAYS leads to BEHIND. */
-static void put_scan(struct builder *b, enum castaway_snapshot_reason reason, uint64_t ticks, bool fine, bool found)
+static void put_scan(struct builder *b, enum castaway_snapshot_reason reason, uint64_t ticks, bool fine,
+		     bool found)
 {
 	uint32_t snapshot = builder_snapshot(b, reason, ticks, "");
 	struct snapshot_root_record root = {.to = HELD, .kind = CASTAWAY_ROOT_MEMORY, .address = 0x9000};
