@@ -65,11 +65,25 @@ static enum error_code choose_moment(const struct pass *pass)
 	return code;
 }
 
+static enum error_code note_unread(const struct pass *pass)
+{
+	const struct analysis *a = pass->analysis;
+
+	if (!a->snapshot || !a->snapshot->unscanned_bytes)
+		return ERROR_NONE;
+	return trace_set_limit(a->trace, CASTAWAY_LIMIT_UNREAD, a->snapshot->unscanned_bytes, "") ==
+			       ERROR_NONE
+		       ? ERROR_NONE
+		       : error_set(pass->error, ERROR_MEMORY, "out of memory for the limits of the trace");
+}
+
 static enum error_code load(struct pass *pass)
 {
 	struct analysis *a = pass->analysis;
 	enum error_code code = choose_moment(pass);
 
+	if (!code)
+		code = note_unread(pass);
 	if (!code)
 		code = progress(pass, "events", 0);
 	if (!code)

@@ -59,6 +59,8 @@ static bool death(void *block, struct shadow_block *former, const struct stack_s
 	}
 	if (!known)
 		roots_forget_hidden(block);
+	if (!guard.entered)
+		shadow_forget((uintptr_t)block);
 	guard_leave(&guard);
 	return known;
 }

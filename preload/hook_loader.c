@@ -34,10 +34,22 @@ void *hook_loader_dlopen(const char *file, int mode)
 	return *(void **)&g_real.dlopen;
 }
 
+/* It has a C library of its own, and our library is not in it. */
+static void note_namespace(void)
+{
+	struct guard guard;
+
+	if (guard_enter(&guard))
+		limits_count(CASTAWAY_LIMIT_NAMESPACE, 1, NULL);
+	guard_leave(&guard);
+}
+
 void *hook_loader_dlmopen(long name_space, const char *file, int mode)
 {
 	(void)resolve_ready();
 	note_open(mode);
+	if (name_space != LM_ID_BASE)
+		note_namespace();
 	return *(void **)&g_real.dlmopen;
 }
 

@@ -13,6 +13,7 @@
 
 #define LINE_MAX_   8192u /* a path may be long; what is beyond is not needed */
 #define FIRST_COUNT 1024u
+#define PAGE        4096u
 
 static bool grow(struct maps *maps)
 {
@@ -119,10 +120,21 @@ static void take_lines(struct lines *lines)
 	lines->size = 0;
 }
 
-/* True when all lines, or those until visit had enough, were read. */
-static bool read_lines(bool (*visit)(void *arg, const struct maps_entry *entry), void *arg)
+static struct lines *new_lines(void)
 {
-	struct lines *lines = arena_map(sizeof(*lines)); /* too large for a thread's stack */
+	return arena_map(sizeof(struct lines)); /* too large for a thread's stack */
+}
+
+static void free_lines(struct lines *lines)
+{
+	if (lines != NULL)
+		arena_unmap(lines, sizeof(*lines));
+}
+
+/* True when all lines, or those until visit had enough, were read. */
+static bool read_lines(struct lines *lines, bool (*visit)(void *arg, const struct maps_entry *entry),
+		       void *arg)
+{
 	long fd = rawio_open("/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
 	long count = fd;
 
@@ -141,8 +153,6 @@ static bool read_lines(bool (*visit)(void *arg, const struct maps_entry *entry),
 		rawio_close((int)fd);
 	if (lines == NULL || count < 0 || lines->malformed)
 		count = -1;
-	if (lines != NULL)
-		arena_unmap(lines, sizeof(*lines));
 	return count >= 0;
 }
 
@@ -158,8 +168,15 @@ static bool keep(void *arg, const struct maps_entry *entry)
 
 bool maps_read(struct maps *maps)
 {
+	struct lines *lines = new_lines();
+	bool whole;
+
 	memset(maps, 0, sizeof(*maps));
-	return read_lines(keep, maps) && maps->count != 0 && !maps->failed;
+	whole = read_lines(lines, keep, maps);
+	maps->gone_start = (uintptr_t)lines;
+	maps->gone_end = maps->gone_start + ((sizeof(*lines) + PAGE - 1) & ~(uint64_t)(PAGE - 1));
+	free_lines(lines);
+	return whole && maps->count != 0 && !maps->failed;
 }
 
 struct wanted {
@@ -181,8 +198,11 @@ static bool is_wanted(void *arg, const struct maps_entry *entry)
 bool maps_read_one(uint64_t address, struct maps_entry *ret)
 {
 	struct wanted wanted = {address, ret, false};
+	struct lines *lines = new_lines();
+	bool whole = read_lines(lines, is_wanted, &wanted);
 
-	return read_lines(is_wanted, &wanted) && wanted.found;
+	free_lines(lines);
+	return whole && wanted.found;
 }
 
 const struct maps_entry *maps_find(const struct maps *maps, uint64_t address)

@@ -27,7 +27,8 @@ struct maps_entry {
 struct maps {
 	struct maps_entry *entries; /* by address */
 	size_t count, capacity;
-	bool failed; /* no memory: entries are missing */
+	bool failed;                   /* no memory: entries are missing */
+	uint64_t gone_start, gone_end; /* was there for the reading only, and is in an entry */
 };
 
 /* False when there is no memory or no /proc. */

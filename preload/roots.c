@@ -166,6 +166,7 @@ static void exclude_own(struct walk *walk)
 	ranges_add(&walk->excluded, start, (uintptr_t)g_resolve_boot);
 	ranges_add(&walk->excluded, (uintptr_t)g_resolve_boot + RESOLVE_BOOT_SIZE, end);
 	ranges_add(&walk->excluded, (uintptr_t)walk->copy, (uintptr_t)walk->copy + COPY_SIZE);
+	ranges_add(&walk->excluded, walk->maps->gone_start, walk->maps->gone_end);
 }
 
 /* Memory of the heap, which is excluded; what lives there now as a block is one. */

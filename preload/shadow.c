@@ -156,6 +156,12 @@ bool shadow_remove(struct thread *thread, uintptr_t address, struct shadow_block
 	return shadow_remove_at(thread, shadow_slot(address), address, former);
 }
 
+void shadow_forget(uintptr_t address)
+{
+	if (!(address & 7) && pagemap_take(shadow_slot(address)) != 0)
+		__atomic_sub_fetch(&s_count, 1, __ATOMIC_RELAXED);
+}
+
 /* The record may be freed and used again while it is read; then the slot no
  * longer holds the index, or holds it for a block of the same address. */
 static bool find(uintptr_t address, struct shadow_block *ret)

@@ -36,6 +36,11 @@ bool shadow_remove_at(struct thread *thread, uint32_t *slot, uintptr_t address, 
 bool shadow_remove(struct thread *thread, uintptr_t address, struct shadow_block *former);
 void shadow_restore(struct thread *thread, const struct shadow_block *former);
 
+/* A block dies where nothing may be recorded: inside castaway's own calls (libc
+ * frees what the target's last dlerror() left), or in a signal handler that came
+ * into one.  It must not stay alive; its record is never used again. */
+void shadow_forget(uintptr_t address);
+
 bool shadow_find(uintptr_t address, struct shadow_block *ret); /* start address only */
 
 /* Visits live blocks in address order; blocks born or dead meanwhile may or

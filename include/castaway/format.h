@@ -320,7 +320,11 @@ enum castaway_strength {
 	X(INEXACT, 23, "inexact", "objects with more references than counts; they are taken as held")    \
 	X(STACKS_VERIFIED, 24, "stacks-verified", "call stacks that were compared with libunwind's")     \
 	X(STACKS_DIFFER, 25, "stacks-differ", "call stacks of which libunwind says something else")      \
-	X(NOT_SCANNED, 26, "not-scanned", "the memory was not scanned: leaks cannot be told")
+	X(NOT_SCANNED, 26, "not-scanned", "the memory was not scanned: leaks cannot be told")            \
+	X(UNREAD, 27, "unread-memory",                                                                   \
+	  "bytes of memory that the scan could not read: what they point to may look lost")              \
+	X(NAMESPACE, 28, "namespace",                                                                    \
+	  "libraries opened in a namespace of their own (dlmopen); their blocks are not seen")
 
 enum castaway_limit {
 #define X(constant, number, code, message) CASTAWAY_LIMIT_##constant = number,

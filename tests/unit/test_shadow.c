@@ -70,6 +70,30 @@ static void test_replaced(void **state)
 	assert_int_equal(shadow_count(), 0);
 }
 
+/* Where nothing may be recorded. */
+static void test_forgotten(void **state)
+{
+	const uint32_t events = g_stub_event_count;
+	struct shadow_block block;
+
+	shadow_insert(self(), 0x6100, 10, 1, 0);
+	shadow_forget(0x6108);
+	shadow_forget(0x6101);
+	shadow_forget(0x710000000000);
+	assert_int_equal(shadow_count(), 1);
+	shadow_forget(0x6100);
+	assert_false(shadow_find(0x6100, &block));
+	assert_int_equal(shadow_count(), 0);
+	shadow_forget(0x6100);
+	assert_int_equal(shadow_count(), 0);
+	assert_int_equal(g_stub_event_count, events);
+	shadow_insert(self(), 0x6100, 20, 2, 0);
+	assert_true(shadow_find(0x6100, &block));
+	assert_int_equal(block.size, 20);
+	assert_true(shadow_remove(self(), 0x6100, NULL));
+	assert_int_equal(shadow_count(), 0);
+}
+
 static void test_unaligned(void **state)
 {
 	shadow_insert(self(), 0x6004, 10, 1, 0);
@@ -187,9 +211,13 @@ static void test_stress(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_life),       cmocka_unit_test(test_replaced),
-		cmocka_unit_test(test_unaligned),  cmocka_unit_test(test_granule_and_order),
-		cmocka_unit_test(test_size_limit), cmocka_unit_test(test_double_free),
+		cmocka_unit_test(test_life),
+		cmocka_unit_test(test_replaced),
+		cmocka_unit_test(test_forgotten),
+		cmocka_unit_test(test_unaligned),
+		cmocka_unit_test(test_granule_and_order),
+		cmocka_unit_test(test_size_limit),
+		cmocka_unit_test(test_double_free),
 		cmocka_unit_test(test_stress),
 	};
 

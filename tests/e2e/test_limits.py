@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What castaway cannot see, its reports say.
+from support import case, equal, main, record_one, report, tracee
+
+LIBRARY = "libleaks_plugin.so"
+
+
+def counts(directory, *command):
+    """Of the limits that these programs may have."""
+    limits = report(record_one(directory, [tracee(command[0]), *command[1:]]))["limits"]
+    known = ("own-malloc", "deepbind", "namespace", "unread-memory", "no-snapshot", "unknown-free")
+    return {limit["code"]: limit["count"] for limit in limits if limit["code"] in known}
+
+
+@case
+def nothing(directory):
+    """an ordinary program has no limit"""
+    equal(counts(directory, "limits", "nothing"), {})
+    equal(counts(directory, "limits", "base", tracee(LIBRARY)), {}, "dlmopen into the program's own namespace")
+
+
+@case
+def own_malloc(directory):
+    """a program that defines malloc"""
+    equal(counts(directory, "limits_own_malloc", "nothing"), {"own-malloc": 1})
+
+
+@case
+def libraries_apart(directory):
+    """libraries that do not use the hooked malloc: RTLD_DEEPBIND, and a namespace of their own"""
+    equal(counts(directory, "limits", "deepbind", tracee(LIBRARY)), {"deepbind": 1})
+    equal(counts(directory, "limits", "namespace", tracee(LIBRARY)), {"namespace": 1})
+
+
+@case
+def unread_memory(directory):
+    """a mapping that reaches beyond its file: three pages that cannot be read"""
+    equal(counts(directory, "limits", "unread"), {"unread-memory": 3 * 4096})
+
+
+main()
