@@ -13,6 +13,8 @@
 #define DATA_POINTER 8u
 #define DATA_TAG     7u
 
+#define WEAK_DATA_SIZE 16u /* gobject.c's WeakRefData */
+
 /* GBinding begins with its context, which has weak references to both ends. */
 #define BINDING_CONTEXT 24u
 #define CONTEXT_LOOK    96u
@@ -49,35 +51,58 @@ static void closure_array_rules(struct gobject_heap *heap, const uint8_t *bytes,
 }
 
 /* While nobody but the one who toggles has a reference, the object does not
- * hold what is on the other side. */
+ * hold what is on the other side.  Since GLib 2.82 the list begins with its
+ * number, and knows its object no more. */
 static void toggle_rules(struct gobject_heap *heap, const uint8_t *object, const uint8_t *bytes,
 			 uint64_t size)
 {
-	uint32_t count = back_pointer(heap, bytes, size, 16);
+	const bool own = gobject_word(bytes) == (uintptr_t)object;
+	const uint32_t count = own ? back_pointer(heap, bytes, size, 16) : gobject_half(bytes);
+	const uint32_t data = own ? 24 : 16;
 
-	if (count == 1 && gobject_half(object + GOBJECT_REFCOUNT) == 1)
-		gobject_pointer(heap, bytes + 24, CASTAWAY_WEAK);
+	if (count == 1 && gobject_half(object + GOBJECT_REFCOUNT) == 1 && data + 8 <= size)
+		gobject_pointer(heap, bytes + data, CASTAWAY_WEAK);
 }
 
-/* A list of the GWeakRefs that hold the object, whose first word is the list. */
-static void location_rules(struct gobject_heap *heap, const uint8_t *object, const uint8_t *bytes)
+/* A GWeakRef, which `entry` points to, when it refers to the object. */
+static bool weak_ref_rules(struct gobject_heap *heap, const uint8_t *object, const uint8_t *entry)
+{
+	const uint64_t where = gobject_word(entry);
+
+	if (where % 8 != 0 || where + 8 < where || !maps_readable(heap->maps, where, where + 8) ||
+	    (gobject_word((const uint8_t *)(uintptr_t)where) & ~(uint64_t)DATA_TAG) != (uintptr_t)object)
+		return false;
+	gobject_pointer(heap, entry, CASTAWAY_WEAK);
+	gobject_rule(heap, CASTAWAY_RULE_POINTER, where, CASTAWAY_WEAK);
+	return true;
+}
+
+/* The GWeakRefs that refer to the object: a list, whose first word is in `bytes`;
+ * since GLib 2.80 their number, and the only one or an array. */
+static void location_rules(struct gobject_heap *heap, const uint8_t *object, const uint8_t *bytes,
+			   uint64_t size)
 {
 	uint64_t node = gobject_word(bytes);
+	const uint32_t count = gobject_half(bytes + 4) & 0xffff;
+	const uint8_t *many;
 
+	if (size == WEAK_DATA_SIZE && count == 1) {
+		(void)weak_ref_rules(heap, object, bytes + 8);
+		return;
+	}
+	if (size == WEAK_DATA_SIZE && count > 1) {
+		many = gobject_block_at(heap, gobject_word(bytes + 8), (uint64_t)count * 8, NULL);
+		for (uint32_t i = 0; many != NULL && i < count; i++)
+			(void)weak_ref_rules(heap, object, many + 8 * (size_t)i);
+		return;
+	}
 	/* A list of frozen memory ends, unless it is none. */
 	for (uint32_t i = 0; node != 0 && i < heap->index->count; i++) {
 		const uint8_t *link = gobject_block_at(heap, node, 16, NULL);
-		uint64_t where;
 
 		if (link == NULL)
 			return;
-		where = gobject_word(link);
-		if (where % 8 == 0 && where + 8 > where && maps_readable(heap->maps, where, where + 8) &&
-		    (gobject_word((const uint8_t *)(uintptr_t)where) & ~(uint64_t)DATA_TAG) ==
-			    (uintptr_t)object) {
-			gobject_pointer(heap, link, CASTAWAY_WEAK);
-			gobject_rule(heap, CASTAWAY_RULE_POINTER, where, CASTAWAY_WEAK);
-		}
+		(void)weak_ref_rules(heap, object, link);
 		node = gobject_word(link + 8);
 	}
 }
@@ -99,18 +124,18 @@ static void element_rules(struct gobject_heap *heap, const uint8_t *object, cons
 	if (key == quark[GOBJECT_QUARK_WEAK_LOCATIONS]) {
 		bytes = gobject_block_at(heap, data, 8, &size);
 		if (bytes != NULL)
-			location_rules(heap, object, bytes);
+			location_rules(heap, object, bytes, size);
 		return;
 	}
 	bytes = gobject_block_at(heap, data, 16, &size);
+	if (bytes != NULL && key == quark[GOBJECT_QUARK_TOGGLES])
+		toggle_rules(heap, object, bytes, size);
 	if (bytes == NULL || gobject_word(bytes) != (uintptr_t)object)
 		return;
 	if (key == quark[GOBJECT_QUARK_WEAK_REFERENCES] || key == quark[GOBJECT_QUARK_WEAK_NOTIFIES])
 		weak_rules(heap, bytes, size);
 	else if (key == quark[GOBJECT_QUARK_CLOSURES])
 		closure_array_rules(heap, bytes, size);
-	else if (key == quark[GOBJECT_QUARK_TOGGLES])
-		toggle_rules(heap, object, bytes, size);
 }
 
 static void list_rules(struct gobject_heap *heap, const uint8_t *object)
