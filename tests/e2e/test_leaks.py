@@ -31,6 +31,7 @@ CASES = {
     "recycled": ((1, 1091), (0, 0)),
     "dead_thread": ((1, 1101), (0, 0)),
     "dead_thread_tls": ((1, 1111), (0, 0)),
+    "red_zone": ((1, 1121), (0, 0)),
     "globals": NOTHING,
     "tls": NOTHING,
     "thread_keys": NOTHING,
@@ -220,7 +221,7 @@ def not_scanned(directory):
 def every_method(directory):
     """However the threads are stopped, what they hold is held"""
     for stop in (1, 2):
-        for name in ("live_threads", "thread_keys", "dead_thread"):
+        for name in ("live_threads", "thread_keys", "dead_thread", "red_zone"):
             trace = record_one(directory, [tracee("leaks"), name], ["--scan=yes", "--stop=%d" % stop],
                                env=ENVIRONMENT)
             found = report(trace, "--leaks")

@@ -299,7 +299,7 @@ static void thread_keys(void)
 }
 
 static pthread_barrier_t s_ready;
-static volatile int s_in_register;
+static volatile int s_in_register, s_in_red_zone;
 
 static void *hold_on_stack(void *arg)
 {
@@ -328,6 +328,40 @@ static void *hold_in_register(void *arg)
 		pause();
 #endif
 	return block;
+}
+
+/* Below the stack pointer, where leaf functions may keep things: in a system
+ * call nothing is alive there. */
+static void *leave_in_red_zone(void *unused)
+{
+	void *block = make(1121);
+
+#ifdef __x86_64__
+	__asm__ volatile("mov %0, -64(%%rsp)\n\txor %0, %0\n\t"
+			 "xor %%edi, %%edi\n\txor %%esi, %%esi\n\txor %%edx, %%edx\n\t"
+			 "xor %%r8d, %%r8d\n\txor %%r9d, %%r9d\n\txor %%r10d, %%r10d\n\t"
+			 "movl $1, %1\n"
+			 "1:\tmov $34, %%eax\n\tsyscall\n\tjmp 1b"
+			 : "+b"(block), "=m"(s_in_red_zone)
+			 :
+			 : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory");
+#else
+	block = NULL;
+	s_in_red_zone = 1;
+	for (;;)
+		pause();
+#endif
+	return unused;
+}
+
+static void red_zone(void)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, leave_in_red_zone, NULL) != 0)
+		abort();
+	while (!s_in_red_zone)
+		sched_yield();
 }
 
 static void live_threads(void)
@@ -376,7 +410,7 @@ static void opened(void)
 	X(direct) X(twice) X(indirect) X(cycle) X(self) X(interior_lost) X(past_the_end) X(masked) \
 	X(packed) X(tagged) X(grown) X(aligned) X(zero) X(bins) X(recycled) X(dead_thread) X(dead_thread_tls) \
 	X(over_referenced) X(released) X(mixed_cycle) X(hoarded_cycle) X(entrained) X(globals) \
-	X(tls) X(thread_keys) X(live_threads) X(mapped) X(large) X(opened)
+	X(tls) X(thread_keys) X(live_threads) X(red_zone) X(mapped) X(large) X(opened)
 /* clang-format on */
 
 static const struct {
