@@ -32,6 +32,8 @@ CASES = {
     "dead_thread": ((1, 1101), (0, 0)),
     "dead_thread_tls": ((1, 1111), (0, 0)),
     "red_zone": ((1, 1121), (0, 0)),
+    "dead_argument": ((1, 1141), (0, 0)),
+    "own_frames": ((1, 1151), (0, 0)),
     "globals": NOTHING,
     "tls": NOTHING,
     "thread_keys": NOTHING,
@@ -98,6 +100,9 @@ def better_than_the_sanitizer(directory):
     # A mapping of the program's own is a root; LeakSanitizer must be told so.
     equal(castaway_says(directory, "mapped"), NOTHING, "mapped")
     equal(sanitizer_says("mapped"), ((1, 3081), (0, 0)), "mapped")
+    # Old pointers in the tail of a block that realloc enlarged hide a leak from it.
+    equal(castaway_says(directory, "grown_tail"), ((1, 1131), (0, 0)), "grown_tail")
+    equal(sanitizer_says("grown_tail"), NOTHING, "grown_tail")
     # It counts malloc(0) as one byte.
     equal(castaway_says(directory, "zero"), ((1, 0), (0, 0)), "zero")
     equal(sanitizer_says("zero"), ((1, 1), (0, 0)), "zero")

@@ -330,6 +330,49 @@ static void *hold_in_register(void *arg)
 	return block;
 }
 
+static void *forget(void *unused)
+{
+	(void)unused;
+	return NULL;
+}
+
+/* A block that grows into recycled memory, whose tail it does not write. */
+static void grown_tail(void)
+{
+	void *lost = make(1131), **former = make(2000), *block = make(24);
+
+	for (size_t i = 0; i < 250; i++)
+		former[i] = lost;
+	free(former);
+	g_kept = realloc(block, 2000);
+}
+
+/* glibc keeps the thread's argument with its stack. */
+static void dead_argument(void)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, forget, make(1141)) != 0 || pthread_join(thread, NULL) != 0)
+		abort();
+}
+
+/* What calls have left below the frame from which the program ends: castaway's own
+ * frames lie over it then, with gaps. */
+__attribute__((noinline)) static void litter(void)
+{
+	void *volatile area[1024];
+	void *block = make(1151);
+
+	for (size_t i = 0; i < 1024; i++)
+		area[i] = i < 1024 - 128 ? block : NULL; /* the hook's own frame is seen */
+}
+
+static void own_frames(void)
+{
+	litter();
+	exit(0);
+}
+
 /* Below the stack pointer, where leaf functions may keep things: in a system
  * call nothing is alive there. */
 static void *leave_in_red_zone(void *unused)
@@ -410,7 +453,8 @@ static void opened(void)
 	X(direct) X(twice) X(indirect) X(cycle) X(self) X(interior_lost) X(past_the_end) X(masked) \
 	X(packed) X(tagged) X(grown) X(aligned) X(zero) X(bins) X(recycled) X(dead_thread) X(dead_thread_tls) \
 	X(over_referenced) X(released) X(mixed_cycle) X(hoarded_cycle) X(entrained) X(globals) \
-	X(tls) X(thread_keys) X(live_threads) X(red_zone) X(mapped) X(large) X(opened)
+	X(tls) X(thread_keys) X(grown_tail) X(dead_argument) X(own_frames) \
+	X(live_threads) X(red_zone) X(mapped) X(large) X(opened)
 /* clang-format on */
 
 static const struct {
