@@ -307,10 +307,28 @@ static void test_classes(struct advice *a, const uint32_t *member, uint32_t coun
 		a->class[c].breaks = is_broken_by(a, &a->class[c], member, count);
 }
 
+/* A dict that is an object's `__dict__`: the reader knows the object. */
+static uint32_t owner_of_dict(const struct advice *a, const struct advice_class *class,
+			      const uint32_t *member, uint32_t count)
+{
+	const struct graph *graph = a->graph;
+
+	if (strcmp(trace_text(graph->trace, class->from_type), "dict") != 0)
+		return 0;
+	for (uint32_t i = 0; i < count; i++) {
+		for (uint32_t e = graph->first[member[i]]; e < graph->first[member[i] + 1]; e++) {
+			if (graph->edge[e].to == class->edge_from &&
+			    strcmp(trace_text(graph->trace, graph_field(&graph->edge[e])), "__dict__") == 0)
+				return graph->node[member[i]].type;
+		}
+	}
+	return 0;
+}
+
 static void choose(struct advice *a, const uint32_t *member, uint32_t count, struct break_advice *ret)
 {
 	uint64_t edges = collect_classes(a, member, count);
-	const struct advice_class *best = &a->class[0];
+	struct advice_class *best = &a->class[0];
 
 	if (a->class_count == 0)
 		return;
@@ -327,6 +345,7 @@ static void choose(struct advice *a, const uint32_t *member, uint32_t count, str
 		.edge_from = best->edge_from,
 		.edge = best->edge,
 	};
+	best->owner_type = owner_of_dict(a, best, member, count);
 	advice_text_write(a->graph, best, count, ret);
 }
 

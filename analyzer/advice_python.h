@@ -58,10 +58,10 @@ struct python_advice {
 /* `field` is "" when it is not known. */
 struct python_advice advice_python(const char *from, const char *field, const char *to);
 
-/* "[3]": the places of a container are alike. */
+/* "[3]": the places of a container are alike; "['key']" is one of its own. */
 static inline bool advice_python_is_item(const char *field)
 {
-	return field[0] == '[';
+	return field[0] == '[' && field[1] != '\'';
 }
 
 #endif

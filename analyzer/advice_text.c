@@ -116,6 +116,10 @@ static void write_action(const struct graph *graph, const struct advice_class *c
 
 	if (class->item)
 		snprintf(place, sizeof(place), "the items of the `%.60s`", from);
+	else if (class->field && *trace_text(trace, class->field) == '[')
+		snprintf(place, sizeof(place), "`%.50s%s%.44s`",
+			 class->owner_type ? trace_text(trace, class->owner_type) : from,
+			 class->owner_type ? ".__dict__" : "", trace_text(trace, class->field));
 	else if (class->field)
 		snprintf(place, sizeof(place), "`%.60s.%.40s`", *from ? from : "?",
 			 trace_text(trace, class->field));

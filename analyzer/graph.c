@@ -214,6 +214,43 @@ static enum error_code read_traits(struct trace *trace, const struct trace_snaps
 	return code == ERROR_CANCELLED ? error_set(error, ERROR_MEMORY, "out of memory for the types") : code;
 }
 
+/* ---- names -------------------------------------------------------------------- */
+
+static bool add_name(void *arg, const struct snapshot_name_record *record)
+{
+	struct graph *graph = arg;
+	uint32_t node = graph_find(graph, record->address);
+	struct graph_name *grown;
+
+	if (node == GRAPH_NONE || !record->name)
+		return true;
+	if (!(graph->name_count & (graph->name_count + 1))) {
+		grown = realloc(graph->name, 2 * (graph->name_count + 1) * sizeof(*grown));
+		if (!grown)
+			return false;
+		graph->name = grown;
+	}
+	graph->name[graph->name_count++] = (struct graph_name){node, record->name};
+	return true;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	const struct graph_name *left = a, *right = b;
+
+	return (left->node > right->node) - (left->node < right->node);
+}
+
+static enum error_code read_names(struct trace *trace, const struct trace_snapshot *snapshot,
+				  struct graph *graph, struct error *error)
+{
+	enum error_code code = snapshot_read_names(trace, snapshot, add_name, graph, error);
+
+	if (graph->name_count)
+		qsort(graph->name, graph->name_count, sizeof(*graph->name), compare_names);
+	return code == ERROR_CANCELLED ? error_set(error, ERROR_MEMORY, "out of memory for the names") : code;
+}
+
 /* ---- the whole ------------------------------------------------------------------ */
 
 static enum error_code load_nodes(struct loader *loader, struct trace *trace,
@@ -274,6 +311,8 @@ enum error_code graph_build(struct trace *trace, struct replay *replay, const st
 	graph_builder_free(loader.builder);
 	if (!code && snapshot)
 		code = read_traits(trace, snapshot, *ret, error);
+	if (!code && snapshot)
+		code = read_names(trace, snapshot, *ret, error);
 	if (code && *ret) {
 		graph_free(*ret);
 		*ret = NULL;
@@ -290,7 +329,18 @@ void graph_free(struct graph *graph)
 	free(graph->edge);
 	free(graph->root);
 	free(graph->trait);
+	free(graph->name);
 	free(graph);
+}
+
+uint32_t graph_name(const struct graph *graph, uint32_t node)
+{
+	const struct graph_name key = {.node = node};
+	const struct graph_name *found =
+		graph->name_count ? bsearch(&key, graph->name, graph->name_count, sizeof(key), compare_names)
+				  : NULL;
+
+	return found ? found->name : 0;
 }
 
 const struct graph_trait *graph_trait(const struct graph *graph, uint32_t type)

@@ -56,6 +56,11 @@ struct graph_trait {
 	uint32_t type, traits, base;
 };
 
+/* What the program itself calls an object. */
+struct graph_name {
+	uint32_t node, name; /* name: string id */
+};
+
 struct graph {
 	const struct trace *trace;
 	struct graph_node *node; /* sorted by address */
@@ -71,6 +76,8 @@ struct graph {
 	uint32_t block_count;      /* nodes that are plain blocks */
 	struct graph_trait *trait; /* by type */
 	size_t trait_count;
+	struct graph_name *name; /* by node */
+	size_t name_count;
 	bool scanned; /* all memory was looked at: what nothing leads to, nothing reaches */
 };
 
@@ -88,6 +95,7 @@ void graph_free(struct graph *graph);
 
 uint32_t graph_find(const struct graph *graph, uint64_t address); /* GRAPH_NONE */
 
+uint32_t graph_name(const struct graph *graph, uint32_t node);                   /* string id, 0: none */
 const struct graph_trait *graph_trait(const struct graph *graph, uint32_t type); /* NULL: none */
 
 static inline enum castaway_strength graph_strength(const struct graph_edge *edge)

@@ -62,6 +62,7 @@ static void write_member(struct jsontext *json, const struct report_model *model
 	jsontext_address(json, "address", node->address);
 	jsontext_string(json, "runtime", trace_runtime_name(node->runtime));
 	jsontext_string(json, "type", report_model_type(model, index));
+	jsontext_string(json, "name", report_model_own_name(model, index));
 	jsontext_count(json, "size", node->size);
 	if (node->flags & GRAPH_NODE_COUNTED)
 		jsontext_integer(json, "refcount", node->refcount);

@@ -182,6 +182,11 @@ const char *report_model_name(const struct report_model *model, uint32_t node)
 	return model->analysis->graph->node[node].flags & GRAPH_NODE_BLOCK ? "block" : "?";
 }
 
+const char *report_model_own_name(const struct report_model *model, uint32_t node)
+{
+	return text_or_null(model, graph_name(model->analysis->graph, node));
+}
+
 const char *report_model_field(const struct report_model *model, uint32_t from, const struct graph_edge *edge)
 {
 	const char *field = text_or_null(model, edge->field_flags >> 8);

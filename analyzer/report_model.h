@@ -43,6 +43,8 @@ bool report_model_inner(const struct report_model *model, const struct graph_edg
 /* NULL where nothing is known. */
 const char *report_model_type(const struct report_model *model, uint32_t node);
 /* The type, "block", or what else a reader can be told. */
+/* What the program itself calls an object; NULL: nothing, or not known. */
+const char *report_model_own_name(const struct report_model *model, uint32_t node);
 const char *report_model_name(const struct report_model *model, uint32_t node);
 const char *report_model_field(const struct report_model *model, uint32_t from,
 			       const struct graph_edge *edge);

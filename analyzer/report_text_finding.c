@@ -14,6 +14,7 @@
 #define MAX_TAKEN   6u
 #define MAX_TYPES   5u
 #define INDENT      5
+#define TITLE_SIZE  256u
 
 struct type_count {
 	uint32_t type;
@@ -43,6 +44,17 @@ static const char *type_of(const struct report_text *report, uint32_t node)
 	return strcmp(type, "?") == 0 ? "(unknown type)" : type;
 }
 
+/* "function make", "type __main__.Node"; at most `size` - 1 bytes, cut at the end. */
+static const char *title_of(const struct report_text *report, uint32_t node, char *text, size_t size)
+{
+	const char *name = report_model_own_name(&report->model, node);
+
+	if (name == NULL)
+		return type_of(report, node);
+	snprintf(text, size, "%s %s", type_of(report, node), name);
+	return text;
+}
+
 static void paragraph(struct report_text *report, const char *first, char *content)
 {
 	char *head = report_place_format("%*s%s", INDENT, "", first);
@@ -58,12 +70,12 @@ static void paragraph(struct report_text *report, const char *first, char *conte
 static void member_row(struct report_text *report, uint32_t number, uint32_t index, int type_width)
 {
 	const struct graph_node *node = &report->model.analysis->graph->node[index];
-	char text[TEXTOUT_NUMBER], *place = report_place(&report->model, node->stack);
+	char title[TITLE_SIZE], text[TEXTOUT_NUMBER], *place = report_place(&report->model, node->stack);
 
 	textout_put(&report->out, "%*s", INDENT + 2, "");
 	snprintf(text, sizeof(text), "#%" PRIu32, number);
 	textout_cell(&report->out, TEXTOUT_DIM, -4, text);
-	textout_cell(&report->out, TEXTOUT_PLAIN, -type_width, type_of(report, index));
+	textout_cell(&report->out, TEXTOUT_PLAIN, -type_width, title_of(report, index, title, sizeof(title)));
 	snprintf(text, sizeof(text), "  0x%" PRIx64, node->address);
 	textout_cell(&report->out, TEXTOUT_PLAIN, -18, text);
 	textout_cell(&report->out, TEXTOUT_PLAIN, 10, textout_size(node->size, text));
@@ -86,7 +98,9 @@ static void write_members(struct report_text *report, const struct structure *st
 	int width = 8;
 
 	for (uint32_t i = 0; i < shown; i++) {
-		size_t columns = textout_columns(type_of(report, structure->members[i]));
+		char title[TITLE_SIZE];
+		size_t columns =
+			textout_columns(title_of(report, structure->members[i], title, sizeof(title)));
 
 		if (columns > (size_t)width)
 			width = columns > 32 ? 32 : (int)columns;

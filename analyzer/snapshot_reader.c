@@ -30,6 +30,7 @@ struct reading {
 		snapshot_root_fn root;
 		snapshot_runtime_fn runtime;
 		snapshot_type_fn type;
+		snapshot_name_fn name;
 	} visit;
 	void *arg;
 };
@@ -268,6 +269,30 @@ enum error_code snapshot_read_types(struct trace *trace, const struct trace_snap
 
 	r.visit.type = visit;
 	return read_all(&r, CASTAWAY_CHUNK_TYPES, read_types);
+}
+
+static enum error_code read_names(struct reading *r)
+{
+	struct snapshot_name_record name = {0};
+
+	while (!r->cancelled && codec_left(&r->cursor) > 0) {
+		name.address += (uint64_t)codec_get_svarint(&r->cursor);
+		name.name = get_string_id(r);
+		if (r->cursor.failed)
+			break;
+		r->records++;
+		r->cancelled = !r->visit.name(r->arg, &name);
+	}
+	return ERROR_NONE;
+}
+
+enum error_code snapshot_read_names(struct trace *trace, const struct trace_snapshot *snapshot,
+				    snapshot_name_fn visit, void *arg, struct error *error)
+{
+	struct reading r = {.trace = trace, .snapshot = snapshot, .error = error, .arg = arg};
+
+	r.visit.name = visit;
+	return read_all(&r, CASTAWAY_CHUNK_NAMES, read_names);
 }
 
 /* A number that is relative to `base`; false when there is no such block. */

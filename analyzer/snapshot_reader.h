@@ -46,6 +46,11 @@ struct snapshot_type_record {
 	uint32_t traits;     /* enum castaway_type_trait */
 };
 
+struct snapshot_name_record {
+	uint64_t address;
+	uint32_t name; /* string id */
+};
+
 #define SNAPSHOT_MAX_GENERATIONS 8u
 
 /* The strings end with the callback. */
@@ -85,6 +90,7 @@ typedef bool (*snapshot_pointers_fn)(void *arg, uint32_t from, const struct snap
 				     uint32_t count);
 typedef bool (*snapshot_root_fn)(void *arg, const struct snapshot_root_record *root);
 typedef bool (*snapshot_type_fn)(void *arg, const struct snapshot_type_record *type);
+typedef bool (*snapshot_name_fn)(void *arg, const struct snapshot_name_record *name);
 typedef bool (*snapshot_runtime_fn)(void *arg, const struct snapshot_runtime_record *runtime);
 
 /* `snapshot` is one of trace->snapshots.  Fewer records than its totals say
@@ -101,6 +107,8 @@ enum error_code snapshot_read_roots(struct trace *trace, const struct trace_snap
 				    uint32_t blocks, snapshot_root_fn visit, void *arg, struct error *error);
 enum error_code snapshot_read_runtimes(struct trace *trace, const struct trace_snapshot *snapshot,
 				       snapshot_runtime_fn visit, void *arg, struct error *error);
+enum error_code snapshot_read_names(struct trace *trace, const struct trace_snapshot *snapshot,
+				    snapshot_name_fn visit, void *arg, struct error *error);
 enum error_code snapshot_read_types(struct trace *trace, const struct trace_snapshot *snapshot,
 				    snapshot_type_fn visit, void *arg, struct error *error);
 

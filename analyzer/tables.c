@@ -185,6 +185,7 @@ static bool is_recording(uint16_t type)
 	case CASTAWAY_CHUNK_SCAN_EDGES_FINE:
 	case CASTAWAY_CHUNK_ROOTS:
 	case CASTAWAY_CHUNK_TYPES:
+	case CASTAWAY_CHUNK_NAMES:
 		return true;
 	default:
 		return false;

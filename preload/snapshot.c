@@ -198,6 +198,19 @@ uint8_t *snapshot_put_type(uint8_t *out, const struct snapshot_type *type)
 	return codec_put_varint(out, type->base);
 }
 
+uint8_t *snapshot_put_name(uint8_t *out, const struct snapshot_name *name, uint64_t *last_address)
+{
+	return codec_put_varint(put_address(out, name->address, last_address), name->name);
+}
+
+void snapshot_name(struct snapshot *snapshot, const struct snapshot_name *name)
+{
+	uint8_t *out = entry(snapshot, CASTAWAY_CHUNK_NAMES, SNAPSHOT_NAME_BYTES);
+
+	if (out != NULL)
+		section_commit(&snapshot->section, snapshot_put_name(out, name, &snapshot->last_address));
+}
+
 void snapshot_type(struct snapshot *snapshot, const struct snapshot_type *type)
 {
 	uint8_t *out = entry(snapshot, CASTAWAY_CHUNK_TYPES, SNAPSHOT_TYPE_BYTES);

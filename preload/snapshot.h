@@ -66,6 +66,13 @@ struct snapshot_type {
 };
 void snapshot_type(struct snapshot *snapshot, const struct snapshot_type *type);
 
+/* What the program calls an object; in the order of the objects or in any other. */
+struct snapshot_name {
+	uint64_t address;
+	uint32_t name; /* string id */
+};
+void snapshot_name(struct snapshot *snapshot, const struct snapshot_name *name);
+
 /* The same entries for who has a buffer of its own; both return the end. */
 #define SNAPSHOT_TEXT_MAX            1024u
 #define SNAPSHOT_OBJECT_BYTES(edges) (1 + 11 * CODEC_VARINT_MAX + (edges) * (1 + 4 * CODEC_VARINT_MAX))
@@ -74,6 +81,8 @@ uint8_t *snapshot_put_object(uint8_t *out, const struct snapshot_object *object,
 			     const struct snapshot_edge *edges, size_t count, uint64_t *last_address);
 #define SNAPSHOT_TYPE_BYTES (3 * CODEC_VARINT_MAX)
 uint8_t *snapshot_put_type(uint8_t *out, const struct snapshot_type *type);
+#define SNAPSHOT_NAME_BYTES (2 * CODEC_VARINT_MAX)
+uint8_t *snapshot_put_name(uint8_t *out, const struct snapshot_name *name, uint64_t *last_address);
 uint8_t *snapshot_put_runtime(uint8_t *out, const struct snapshot_runtime *runtime);
 
 /* Instead of writing: the helper's child lets the adapters describe what there

@@ -99,7 +99,8 @@ _Static_assert(sizeof(struct castaway_chunk_header) == 32, "chunk header is 32 b
 	X(ROOTS, 16)           /* pointers from roots of a snapshot */                                \
 	X(EDGE_RULES, 17)      /* what is known of scanned edges */                                   \
 	X(TYPES, 18)           /* what a collector does not learn from a type's instances */          \
-	X(SCAN_EDGES_FINE, 19) /* SCAN_EDGES with offsets in bytes */
+	X(SCAN_EDGES_FINE, 19) /* SCAN_EDGES with offsets in bytes */                                 \
+	X(NAMES, 20)           /* what the program calls objects of a snapshot */
 
 enum castaway_chunk_type {
 #define X(name, number) CASTAWAY_CHUNK_##name = number,

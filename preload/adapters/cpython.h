@@ -162,6 +162,7 @@ struct py_status {
 	X(PyGen_Type)       \
 	X(PyList_Type)      \
 	X(PyLong_Type)      \
+	X(PyMethod_Type)    \
 	X(PyModule_Type)    \
 	X(PyTraceBack_Type) \
 	X(PyTuple_Type)     \
@@ -199,7 +200,7 @@ struct cpython_layout {
 	uint16_t unicode_ascii, unicode_compact; /* where the characters begin */
 	uint16_t type_qualname, type_cached_keys;
 	uint16_t frame_object_data; /* of a frame object: its own frame */
-	uint16_t generator_frame;
+	uint16_t generator_frame, generator_qualname;
 	uint16_t thread_status; /* flags of a thread state, 0: one thread is the current one */
 	uint8_t values_place;   /* enum py_values_place */
 	uint16_t values_first;  /* in a block of inline attribute values */
@@ -212,6 +213,10 @@ extern const struct cpython_layout *g_py_layout; /* NULL: unknown version */
 #define PY_THREAD_ACTIVE         0x10u
 #define PY_FRAME_OWNER_SHIM      3
 #define PY_FRAME_OBJECT_FRAME    24
+#define PY_CELL_CONTENTS         16
+#define PY_FUNCTION_QUALNAME     40
+#define PY_FUNCTION_CODE         48
+#define PY_FUNCTION_CLOSURE      72
 #define PY_CODE_FILENAME         112
 #define PY_CODE_QUALNAME         128
 #define PY_CODE_LOCALS_NAMES     96
@@ -270,7 +275,8 @@ bool cpython_exact_is_on(void);
 bool cpython_text_validate(void);
 size_t cpython_text_utf8(const struct py_object *string, char *out, size_t size);
 uint32_t cpython_text_intern(const struct py_object *string);
-uint32_t cpython_text_identifier(const struct py_object *string); /* 0: not one */
+/* A name made of it and what stands around it; 0: it is no identifier. */
+uint32_t cpython_text_identifier(const struct py_object *string, const char *before, const char *after);
 
 /* cpython_gc.c: the collector's own lists, found by their shape. */
 struct py_gc_head {
@@ -330,9 +336,15 @@ void cpython_type_end(void);
 /* cpython_label.c: names for edges, where a pointer that tp_traverse gave is
  * found again in a place with a name.  Adds and removes no edge. */
 bool cpython_label_begin(void);
+/* A function tells the names of the variables that its cells are; a cell's edge
+ * can have one when the function was met before. */
+void cpython_label_learn(const struct py_object *function);
 void cpython_label_edges(const struct py_type_info *info, struct py_object *object,
 			 struct snapshot_edge *edges, size_t count);
 void cpython_label_end(void);
+
+/* cpython_name.c: what the program calls it (string id), 0: nothing. */
+uint32_t cpython_name(const struct py_object *object);
 
 /* cpython_hidden.c: what the collector cannot see: the instances of types that
  * extension modules made, as far as their tp_traverse does not tell.  For one

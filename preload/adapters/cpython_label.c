@@ -23,13 +23,21 @@
 #define KEYS_ENTRIES  24
 #define KEYS_INDICES  32
 
-/* A key's text is read once per snapshot. */
+/* A key's text is read once per snapshot and use. */
 struct cached_key {
 	const struct py_object *key;
 	uint32_t name;
+	const char *before; /* which use it was */
 };
 static struct cached_key *s_keys;
 static uint32_t s_index_names[INDEX_NAMES];
+
+/* Which variable a cell is; of two in one place the last one learnt. */
+#define CELLS (1u << 14)
+struct cell_name {
+	uintptr_t cell, name; /* the name is a str */
+};
+static struct cell_name *s_cells;
 
 struct matcher {
 	struct snapshot_edge *edges;
@@ -39,26 +47,36 @@ struct matcher {
 bool cpython_label_begin(void)
 {
 	s_keys = arena_map(KEY_CACHE * sizeof(*s_keys));
-	return s_keys != NULL;
+	s_cells = arena_map(CELLS * sizeof(*s_cells));
+	return s_keys != NULL && s_cells != NULL;
 }
 
 void cpython_label_end(void)
 {
 	if (s_keys != NULL)
 		arena_unmap(s_keys, KEY_CACHE * sizeof(*s_keys));
+	if (s_cells != NULL)
+		arena_unmap(s_cells, CELLS * sizeof(*s_cells));
 	s_keys = NULL;
+	s_cells = NULL;
 }
 
-static uint32_t key_name(const struct py_object *key)
+static uint32_t key_name(const struct py_object *key, const char *before, const char *after)
 {
 	struct cached_key *entry =
 		&s_keys[(((uintptr_t)key >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 32) % KEY_CACHE];
 
-	if (entry->key != key) {
-		entry->name = cpython_text_identifier(key);
+	if (entry->key != key || entry->before != before) {
+		entry->name = cpython_text_identifier(key, before, after);
 		entry->key = key;
+		entry->before = before;
 	}
 	return entry->name;
+}
+
+static uint32_t attribute_name(const struct py_object *key)
+{
+	return key_name(key, "", "");
 }
 
 /* "[i]" */
@@ -123,7 +141,7 @@ static void label_dict(struct matcher *matcher, struct py_object *dict)
 	intptr_t position = 0;
 
 	while (matcher->next < matcher->count && g_py.PyDict_Next(dict, &position, &key, &value))
-		match(matcher, (uintptr_t)value, key_name(key));
+		match(matcher, (uintptr_t)value, key_name(key, "['", "']"));
 }
 
 /* Items are visited from the last to the first. */
@@ -171,7 +189,7 @@ static void label_values(struct matcher *matcher, const struct py_type_info *inf
 	/* An entry is a key and a value, which split tables leave empty. */
 	for (intptr_t i = 0; i < count; i++) {
 		if (entries[2 * i] != NULL)
-			match(matcher, values[i], key_name(entries[2 * i]));
+			match(matcher, values[i], attribute_name(entries[2 * i]));
 	}
 }
 
@@ -193,8 +211,49 @@ static void label_locals(struct matcher *matcher, uintptr_t frame)
 	for (int i = 0; i < count; i++) {
 		uintptr_t name = py_word(names, PY_TUPLE_ITEMS + (intptr_t)sizeof(void *) * i);
 
-		match(matcher, locals[i], key_name((const struct py_object *)name));
+		match(matcher, locals[i], attribute_name((const struct py_object *)name));
 	}
+}
+
+/* ---- closures ------------------------------------------------------------------- */
+
+/* The names of a code object's captured variables stand at the end of the names
+ * of all its variables, in the order of the cells. */
+void cpython_label_learn(const struct py_object *function)
+{
+	const struct py_object *code = (const struct py_object *)py_word(function, PY_FUNCTION_CODE);
+	const struct py_object *cells = (const struct py_object *)py_word(function, PY_FUNCTION_CLOSURE);
+	const struct py_object *names;
+	intptr_t count, first;
+
+	if (cells == NULL || cells->type != g_py.PyTuple_Type || code == NULL ||
+	    code->type != g_py.PyCode_Type)
+		return;
+	names = (const struct py_object *)py_word(code, PY_CODE_LOCALS_NAMES);
+	if (names == NULL || names->type != g_py.PyTuple_Type)
+		return;
+	count = py_size(cells);
+	first = py_size(names) - count;
+	for (intptr_t i = 0; first >= 0 && i < count; i++) {
+		const intptr_t item = PY_TUPLE_ITEMS + (intptr_t)sizeof(void *) * i;
+		const uintptr_t cell = py_word(cells, item);
+		struct cell_name *entry =
+			&s_cells[(cell >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 32 & (CELLS - 1)];
+
+		*entry = (struct cell_name){cell, py_word(names, item + first * (intptr_t)sizeof(void *))};
+	}
+}
+
+static void label_cell(struct matcher *matcher, const struct py_object *cell)
+{
+	const struct cell_name *entry =
+		&s_cells[((uintptr_t)cell >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 32 & (CELLS - 1)];
+	uint32_t name = 0;
+
+	if (entry->cell == (uintptr_t)cell)
+		name = key_name((const struct py_object *)entry->name, "<closure '", "'>");
+	if (name != 0)
+		match(matcher, py_word(cell, PY_CELL_CONTENTS), name);
 }
 
 static void label_frame(struct matcher *matcher, const struct py_object *object)
@@ -220,6 +279,8 @@ void cpython_label_edges(const struct py_type_info *info, struct py_object *obje
 
 	if (count == 0)
 		return;
+	if (info->type == g_py.PyCell_Type)
+		label_cell(&matcher, object);
 	label_slots(&matcher, info, object);
 	if (flags & PY_TYPE_DICT)
 		label_dict(&matcher, object);

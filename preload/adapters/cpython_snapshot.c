@@ -21,21 +21,51 @@
 #include "../config.h"
 #include "../emit.h"
 #include "../shadow.h"
-#include "../snapshot_payload.h"
 #include "adapter.h"
+#include "cpython_out.h"
 
 #define PERMANENT_GENERATION 3u
 #define EDGES_FIRST          (1u << 16)
+#define LIST_FIRST           (1u << 16)
 
-/* Where the records go: chunks of a child, or sections of the target. */
+/* Grows by doubling; what finds no memory is left out. */
+struct list {
+	uint8_t *bytes;
+	size_t used, capacity;
+};
+
+static void *list_add(struct list *list, size_t size)
+{
+	if (list->used + size > list->capacity) {
+		size_t capacity = list->capacity ? 2 * list->capacity : LIST_FIRST;
+		uint8_t *bytes = arena_map(capacity);
+
+		if (bytes == NULL)
+			return NULL;
+		if (list->bytes != NULL) {
+			memcpy(bytes, list->bytes, list->used);
+			arena_unmap(list->bytes, list->capacity);
+		}
+		list->bytes = bytes;
+		list->capacity = capacity;
+	}
+	list->used += size;
+	return list->bytes + list->used - size;
+}
+
+static void list_end(struct list *list)
+{
+	if (list->bytes != NULL)
+		arena_unmap(list->bytes, list->capacity);
+}
+
 struct walk {
-	struct snapshot_view *view; /* NULL in the target */
-	struct payload payload;
-	struct snapshot snapshot;
+	struct cpython_out out;
 	struct snapshot_edge *edges;
 	size_t edge_count, edge_capacity;
+	struct list cells; /* addresses, with the generation in the low bits */
+	struct list names; /* of struct snapshot_name */
 	uint64_t frozen, recycled;
-	const char *failure;
 };
 
 static bool more_edges(struct walk *walk)
@@ -62,7 +92,7 @@ static int collect_edge(struct py_object *target, void *arg)
 	if (target == NULL)
 		return 0;
 	if (walk->edge_count == walk->edge_capacity && !more_edges(walk)) {
-		walk->failure = "cpython: no memory for the references of an object";
+		walk->out.failure = "cpython: no memory for the references of an object";
 		return 0;
 	}
 	walk->edges[walk->edge_count++] = (struct snapshot_edge){
@@ -88,33 +118,6 @@ static void fill_from_block(struct snapshot_object *record, const struct py_obje
 	record->birth_pass = block.birth_pass;
 }
 
-static void put_object(struct walk *walk, const struct snapshot_object *record)
-{
-	struct payload *payload = &walk->payload;
-
-	if (walk->view == NULL) {
-		snapshot_object(&walk->snapshot, record, walk->edges, walk->edge_count);
-	} else if (payload_room(payload, SNAPSHOT_OBJECT_BYTES(walk->edge_count))) {
-		payload->at = snapshot_put_object(payload->at, record, walk->edges, walk->edge_count,
-						  &payload->last_address);
-		walk->view->totals->objects++;
-		walk->view->totals->exact_edges += walk->edge_count;
-	}
-}
-
-static bool has_failed(const struct walk *walk)
-{
-	return walk->failure != NULL || (walk->view != NULL ? walk->payload.failed : walk->snapshot.failed);
-}
-
-static void note_limit(struct walk *walk, enum castaway_limit limit, uint64_t count, const char *detail)
-{
-	if (walk->view != NULL)
-		snapshot_view_limit(walk->view, limit, count, detail);
-	else if (count > 0)
-		limits_count(limit, count, detail);
-}
-
 static bool is_immortal(int64_t refcount)
 {
 	return g_py_layout->minor >= 12 && (int32_t)refcount < 0;
@@ -127,7 +130,7 @@ static void add_hidden_edges(struct walk *walk, struct py_type_info *info, const
 
 	while (walk->edge_capacity < most) {
 		if (!more_edges(walk)) {
-			walk->failure = "cpython: no memory for the references of an object";
+			walk->out.failure = "cpython: no memory for the references of an object";
 			return;
 		}
 	}
@@ -148,7 +151,7 @@ static void write_object(struct walk *walk, struct py_object *object, unsigned g
 	};
 
 	if (info == NULL) {
-		walk->failure = "cpython: no memory for the types";
+		walk->out.failure = "cpython: no memory for the types";
 		return;
 	}
 	walk->edge_count = 0;
@@ -169,7 +172,40 @@ static void write_object(struct walk *walk, struct py_object *object, unsigned g
 		record.flags |= CASTAWAY_OBJECT_RECYCLED;
 		walk->recycled++;
 	}
-	put_object(walk, &record);
+	cpython_out_object(&walk->out, &record, walk->edges, walk->edge_count);
+}
+
+static void note_name(struct walk *walk, const struct py_object *object)
+{
+	const uint32_t name = cpython_name(object);
+	struct snapshot_name *entry = name != 0 ? list_add(&walk->names, sizeof(*entry)) : NULL;
+
+	if (entry != NULL)
+		*entry = (struct snapshot_name){(uintptr_t)object, name};
+}
+
+/* Cells come last: by then all functions have told what theirs are called. */
+static void write_tracked(struct walk *walk, struct py_object *object, unsigned generation)
+{
+	uintptr_t *later = object->type == g_py.PyCell_Type ? list_add(&walk->cells, sizeof(*later)) : NULL;
+
+	if (later != NULL) {
+		*later = (uintptr_t)object | generation;
+		return;
+	}
+	if (object->type == g_py.PyFunction_Type)
+		cpython_label_learn(object);
+	note_name(walk, object);
+	write_object(walk, object, generation, CASTAWAY_OBJECT_TRACKED);
+}
+
+static void write_cells(struct walk *walk)
+{
+	const uintptr_t *cells = (const uintptr_t *)(const void *)walk->cells.bytes;
+
+	for (size_t i = 0; i < walk->cells.used / sizeof(*cells) && !cpython_out_failed(&walk->out); i++)
+		write_object(walk, (struct py_object *)(cells[i] & ~(uintptr_t)3), cells[i] & 3,
+			     CASTAWAY_OBJECT_TRACKED);
 }
 
 /* Every link is checked both ways, so a list that is not one stops the walk. */
@@ -177,32 +213,16 @@ static void walk_generation(struct walk *walk, struct py_gc_head *head, unsigned
 {
 	struct py_gc_head *previous = head, *at = py_gc_untag(head->next);
 
-	while (at != head && !has_failed(walk)) {
+	while (at != head && !cpython_out_failed(&walk->out)) {
 		if (py_gc_untag(at->prev) != previous) {
-			walk->failure = "cpython: a generation's list is broken";
+			walk->out.failure = "cpython: a generation's list is broken";
 			return;
 		}
-		write_object(walk, (struct py_object *)(at + 1), generation, CASTAWAY_OBJECT_TRACKED);
+		write_tracked(walk, (struct py_object *)(at + 1), generation);
 		walk->frozen += generation == PERMANENT_GENERATION;
 		previous = at;
 		at = py_gc_untag(at->next);
 	}
-}
-
-static void put_runtime(struct walk *walk, const struct snapshot_runtime *runtime)
-{
-	struct payload payload;
-
-	if (walk->view == NULL) {
-		snapshot_runtime(&walk->snapshot, runtime);
-		return;
-	}
-	if (payload_begin(&payload, walk->view->snapshot, CASTAWAY_CHUNK_RUNTIME)) {
-		payload.at = snapshot_put_runtime(payload.at, runtime);
-		if (payload_end(&payload))
-			return;
-	}
-	walk->failure = "cpython: no memory for a snapshot";
 }
 
 static void write_runtime(struct walk *walk, const struct py_gc *gc)
@@ -225,16 +245,16 @@ static void write_runtime(struct walk *walk, const struct py_gc *gc)
 			.uncollectable = (uint64_t)gc->stats[i].uncollectable,
 		};
 	}
-	put_runtime(walk, &(struct snapshot_runtime){
-				  .runtime = CASTAWAY_RUNTIME_CPYTHON,
-				  .version = number,
-				  .note = "",
-				  .status = CASTAWAY_STATUS_EXACT,
-				  .enabled = cpython_gc_enabled(gc),
-				  .generations = generations,
-				  .count = 3,
-				  .frozen = walk->frozen,
-			  });
+	cpython_out_runtime(&walk->out, &(struct snapshot_runtime){
+						.runtime = CASTAWAY_RUNTIME_CPYTHON,
+						.version = number,
+						.note = "",
+						.status = CASTAWAY_STATUS_EXACT,
+						.enabled = cpython_gc_enabled(gc),
+						.generations = generations,
+						.count = 3,
+						.frozen = walk->frozen,
+					});
 }
 
 static void count_subinterpreters(struct walk *walk)
@@ -244,39 +264,42 @@ static void count_subinterpreters(struct walk *walk)
 
 	for (void *at = g_py.PyInterpreterState_Head(); at != NULL; at = g_py.PyInterpreterState_Next(at))
 		count += at != main_interpreter;
-	note_limit(walk, CASTAWAY_LIMIT_SUBINTERPRETER, count, NULL);
+	cpython_out_limit(&walk->out, CASTAWAY_LIMIT_SUBINTERPRETER, count, NULL);
 }
 
 static void write_untracked(struct py_object *object, void *arg)
 {
-	if (!has_failed(arg))
-		write_object(arg, object, 0, 0);
+	struct walk *walk = arg;
+
+	if (!cpython_out_failed(&walk->out))
+		write_object(walk, object, 0, 0);
 }
 
-static void put_type(const struct py_type_info *info, void *arg)
+static void write_type(const struct py_type_info *info, void *arg)
 {
 	struct walk *walk = arg;
 	const struct py_type_info *opaque = cpython_type_info(info->opaque);
-	struct snapshot_type type = {.type = info->name, .traits = info->opaque_traits};
 
-	if (opaque == NULL)
-		return;
-	type.base = opaque->name;
-	if (walk->view == NULL)
-		snapshot_type(&walk->snapshot, &type);
-	else if (payload_room(&walk->payload, SNAPSHOT_TYPE_BYTES))
-		walk->payload.at = snapshot_put_type(walk->payload.at, &type);
+	if (opaque != NULL)
+		cpython_out_type(&walk->out, &(struct snapshot_type){.type = info->name,
+								     .base = opaque->name,
+								     .traits = info->opaque_traits});
 }
 
-/* In a chunk of their own. */
 static void write_types(struct walk *walk)
 {
-	if (walk->view != NULL &&
-	    (!payload_end(&walk->payload) ||
-	     !payload_begin(&walk->payload, walk->view->snapshot, CASTAWAY_CHUNK_TYPES)))
-		walk->failure = "cpython: no memory for a snapshot";
-	else
-		cpython_type_for_each_met(put_type, walk);
+	if (cpython_out_chunk(&walk->out, CASTAWAY_CHUNK_TYPES))
+		cpython_type_for_each_met(write_type, walk);
+}
+
+static void write_names(struct walk *walk)
+{
+	const struct snapshot_name *names = (const struct snapshot_name *)(const void *)walk->names.bytes;
+
+	if (!cpython_out_chunk(&walk->out, CASTAWAY_CHUNK_NAMES))
+		return;
+	for (size_t i = 0; i < walk->names.used / sizeof(*names); i++)
+		cpython_out_name(&walk->out, &names[i]);
 }
 
 static void walk_all(struct walk *walk, struct py_gc *gc)
@@ -284,10 +307,12 @@ static void walk_all(struct walk *walk, struct py_gc *gc)
 	for (unsigned i = 0; i < 3; i++)
 		walk_generation(walk, &gc->generations[i].head, i);
 	walk_generation(walk, &gc->permanent.head, PERMANENT_GENERATION);
+	write_cells(walk);
 	cpython_hidden_for_each(write_untracked, walk);
 	write_types(walk);
+	write_names(walk);
 	write_runtime(walk, gc);
-	note_limit(walk, CASTAWAY_LIMIT_RECYCLED_SITES, walk->recycled, NULL);
+	cpython_out_limit(&walk->out, CASTAWAY_LIMIT_RECYCLED_SITES, walk->recycled, NULL);
 	count_subinterpreters(walk);
 }
 
@@ -299,6 +324,8 @@ static bool begin(struct walk *walk)
 
 static void end(struct walk *walk)
 {
+	list_end(&walk->cells);
+	list_end(&walk->names);
 	cpython_hidden_end();
 	cpython_label_end();
 	cpython_type_end();
@@ -317,18 +344,18 @@ static bool walk_as(uintptr_t thread_pointer, struct walk *walk, struct py_gc *g
 		arch_set_thread_pointer(thread_pointer);
 	walk_all(walk, gc);
 	arch_set_thread_pointer(own);
-	return !has_failed(walk);
+	return !cpython_out_failed(&walk->out);
 }
 
 bool cpython_snapshot_describe(struct snapshot_view *view, struct py_gc *gc)
 {
-	struct walk walk = {.view = view};
+	struct walk walk = {.out = {.view = view}};
 	bool whole;
 
-	if (!payload_begin(&walk.payload, view->snapshot, CASTAWAY_CHUNK_OBJECTS))
+	if (!payload_begin(&walk.out.payload, view->snapshot, CASTAWAY_CHUNK_OBJECTS))
 		return false;
 	whole = begin(&walk) && walk_as(view->requester_tls, &walk, gc);
-	return payload_end(&walk.payload) && whole;
+	return payload_end(&walk.out.payload) && whole;
 }
 
 /* ---- in the requester ------------------------------------------------------------ */
@@ -336,14 +363,14 @@ bool cpython_snapshot_describe(struct snapshot_view *view, struct py_gc *gc)
 static void write_here(struct walk *walk, struct py_gc *gc)
 {
 	if (!begin(walk))
-		walk->failure = "cpython: no memory for a snapshot";
+		walk->out.failure = "cpython: no memory for a snapshot";
 	else
 		walk_all(walk, gc);
 	/* Without its end a snapshot is incomplete, and not used. */
-	if (walk->failure == NULL)
-		snapshot_end(&walk->snapshot);
+	if (walk->out.failure == NULL)
+		snapshot_end(&walk->out.snapshot);
 	else
-		limits_count(CASTAWAY_LIMIT_NO_SNAPSHOT, 1, walk->failure);
+		limits_count(CASTAWAY_LIMIT_NO_SNAPSHOT, 1, walk->out.failure);
 	end(walk);
 }
 
@@ -361,14 +388,14 @@ struct py_gc *cpython_snapshot_gc(void)
 
 void cpython_snapshot_take(void)
 {
-	struct walk walk = {.failure = NULL};
+	struct walk walk = {.out = {.view = NULL}};
 	struct py_gc *gc = cpython_snapshot_gc();
 
 	if (gc == NULL)
 		return;
-	snapshot_begin(&walk.snapshot, CASTAWAY_REASON_EXIT, CASTAWAY_METHOD_INPLACE, "");
+	snapshot_begin(&walk.out.snapshot, CASTAWAY_REASON_EXIT, CASTAWAY_METHOD_INPLACE, "");
 	cpython_lock_describe_next(gc);
-	if (!snapshot_hand_over(&walk.snapshot,
+	if (!snapshot_hand_over(&walk.out.snapshot,
 				g_config.scan && (g_config.scan_python || adapter_needs_scan())))
 		write_here(&walk, gc);
 	cpython_lock_describe_next(NULL);

@@ -103,18 +103,31 @@ static bool is_identifier(const char *text, size_t length)
 
 /* Only what looks like an attribute's name is taken from a key: other keys are
  * the target's data, which a trace must not hold. */
-uint32_t cpython_text_identifier(const struct py_object *string)
+static const char *identifier(const struct py_object *string, size_t *length)
 {
-	size_t length;
 	unsigned kind;
 	const char *data;
 
 	if (!s_valid || string == NULL || string->type != g_py.PyUnicode_Type)
+		return NULL;
+	data = characters(string, &kind, length);
+	if (data == NULL || kind != 1 || *length > IDENTIFIER_MAX || !is_identifier(data, *length))
+		return NULL;
+	return data;
+}
+
+uint32_t cpython_text_identifier(const struct py_object *string, const char *before, const char *after)
+{
+	char text[IDENTIFIER_MAX + 32];
+	size_t length, used = strlen(before);
+	const char *data = identifier(string, &length);
+
+	if (data == NULL || used + length + strlen(after) >= sizeof(text))
 		return 0;
-	data = characters(string, &kind, &length);
-	if (data == NULL || kind != 1 || length > IDENTIFIER_MAX || !is_identifier(data, length))
-		return 0;
-	return strings_intern(data, length);
+	memcpy(text, before, used);
+	memcpy(text + used, data, length);
+	memcpy(text + used + length, after, strlen(after));
+	return strings_intern(text, used + length + strlen(after));
 }
 
 /* One string of every storage form, read back. */

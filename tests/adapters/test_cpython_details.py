@@ -24,6 +24,10 @@ def with_type(judged, name):
     return found[0]
 
 
+def own_names(structure):
+    return {m["type"]: m["name"] for m in structure["members"]}
+
+
 def cycle_fields(structure):
     return sorted(edge["field"] or "" for edge in structure["edges"] if edge["in_cycle"])
 
@@ -94,7 +98,8 @@ def closure_fields(directory):
     """A function that refers to itself: function, tuple of cells, cell"""
     structure = with_type(shapes(directory)[1], "cell")
     equal(member_types(structure), ["cell", "function", "tuple"])
-    equal(cycle_fields(structure), ["[0]", "__closure__", "cell_contents"])
+    equal(cycle_fields(structure), ["<closure 'recurse'>", "[0]", "__closure__"])
+    equal(own_names(structure), {"function": "closure.<locals>.recurse", "cell": None, "tuple": None})
 
 
 @case
@@ -103,6 +108,7 @@ def exception_fields(directory):
     structure = with_type(shapes(directory)[1], "ValueError")
     equal(member_types(structure), ["ValueError", "frame", "traceback"])
     equal(cycle_fields(structure), ["__traceback__", "kept", "tb_frame"])
+    equal(own_names(structure)["frame"], "exception")
 
 
 @case
@@ -111,6 +117,7 @@ def generator_fields(directory):
     structure = with_type(shapes(directory)[1], "generator")
     equal(member_types(structure), ["generator", "list"])
     equal(cycle_fields(structure), ["[0]", "holder"])
+    equal(own_names(structure), {"generator": "generator.<locals>.count", "list": None})
 
 
 @case
@@ -120,7 +127,7 @@ def item_fields(directory):
     alone = [s for s in stranded(judged) if len(s["members"]) == 1]
     fields = {s["members"][0]["type"]: cycle_fields(s) for s in alone}
     equal(fields["list"], ["[2]"])
-    equal(fields["dict"], ["", "", "visible"])
+    equal(fields["dict"], ["", "", "['visible']"])
 
 
 @case

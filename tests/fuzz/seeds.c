@@ -242,6 +242,7 @@ struct builder *seed_hidden(bool compress)
 	builder_type(b, snapshot,
 		     &(struct snapshot_type_record){
 			     .type = box, .base = box, .traits = CASTAWAY_TYPE_NO_TRAVERSE});
+	builder_name(b, snapshot, 0x6000, box);
 	builder_snapshot_end(b, snapshot, 60);
 	builder_end(b, CASTAWAY_END_EXIT, 100);
 	return b;

@@ -79,6 +79,7 @@ void builder_fine(struct builder *b, uint32_t snapshot);
 void builder_root(struct builder *b, uint32_t snapshot, const struct snapshot_root_record *root);
 void builder_runtime(struct builder *b, uint32_t snapshot, const struct snapshot_runtime_record *runtime);
 void builder_type(struct builder *b, uint32_t snapshot, const struct snapshot_type_record *type);
+void builder_name(struct builder *b, uint32_t snapshot, uint64_t address, uint32_t name);
 void builder_snapshot_end(struct builder *b, uint32_t snapshot, uint64_t ticks);
 
 /* Writes out everything pending, then END.  `events` is counted. */

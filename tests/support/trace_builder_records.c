@@ -288,6 +288,18 @@ void builder_type(struct builder *b, uint32_t snapshot, const struct snapshot_ty
 	free(payload.data);
 }
 
+void builder_name(struct builder *b, uint32_t snapshot, uint64_t address, uint32_t name)
+{
+	struct bytes payload = {0};
+
+	builder_write_tables(b);
+	put_varint(&payload, snapshot);
+	put_svarint(&payload, address);
+	put_varint(&payload, name);
+	builder_write_pending(b, CASTAWAY_CHUNK_NAMES, &payload);
+	free(payload.data);
+}
+
 void builder_snapshot_end(struct builder *b, uint32_t snapshot, uint64_t ticks)
 {
 	struct section *section = &b->sections[snapshot];

@@ -91,6 +91,7 @@ static void test_cycle(void **state)
 
 	put_box(&w, 0x1000, 1, 0x2000);
 	put_list(&w, 0x2000, 1, 0x1000);
+	builder_name(w.builder, w.snapshot, 0x2000, builder_string(w.builder, "the list"));
 	j = judge(&w, CASTAWAY_TYPE_NO_TRAVERSE | CASTAWAY_TYPE_NO_CLEAR);
 	expect_structures(&j, 1);
 	finding = &j.analysis->findings[0];
@@ -102,6 +103,8 @@ static void test_cycle(void **state)
 	assert_string_equal(trace_text(j.trace, finding->advice.from_type), "ext.Box");
 	assert_non_null(strstr(finding->advice.action, "a tp_traverse and a tp_clear"));
 	assert_non_null(strstr(finding->advice.reason, "offset 16"));
+	assert_string_equal(trace_text(j.trace, graph_name(j.analysis->graph, 1)), "the list");
+	assert_int_equal(graph_name(j.analysis->graph, 0), 0);
 	/* The collector's own objects are counted, the box is not one. */
 	assert_int_equal(j.analysis->runtimes[0].objects, 1);
 	judged_free(&j);
