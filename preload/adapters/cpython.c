@@ -70,6 +70,11 @@ static void check_layouts(bool running)
 	g_py.PyErr_Fetch(&type, &value, &traceback);
 	if (!cpython_text_validate())
 		limits_count(CASTAWAY_LIMIT_ADAPTER_OFF, 1, "cpython: str objects have an unknown layout");
+	else if (g_py_layout->frames_unknown && g_config.python_depth > 0)
+		limits_count(
+			CASTAWAY_LIMIT_NO_STACKS, 1,
+			"cpython: the frames of this version are not read; where objects were born is not "
+			"known");
 	else if (running && g_config.python_depth > 0 && !cpython_stack_validate())
 		limits_count(CASTAWAY_LIMIT_ADAPTER_OFF, 1, "cpython: frames have an unknown layout");
 	g_py.PyErr_Clear();
@@ -270,7 +275,7 @@ static void cpython_before_main(int argc, char **argv)
  * one already: making one is not possible in every fork child. */
 static bool lock_is_free(void)
 {
-	return g_py_layout->minor == 11 && g_py.current_thread_state() == NULL &&
+	return g_py_layout->thread_status == 0 && g_py.current_thread_state() == NULL &&
 	       g_py.PyGILState_GetThisThreadState() != NULL;
 }
 

@@ -192,11 +192,16 @@ enum py_values_place {
 /* Offsets that no public header promises, per minor version. */
 struct cpython_layout {
 	uint8_t minor;
+	bool frames_unknown;   /* no places of birth, no local variables */
 	int16_t cframe;        /* in the thread state; -1: no such indirection */
 	int16_t current_frame; /* in the cframe, or in the thread state */
 	uint16_t frame_code, frame_previous, frame_instr, frame_locals;
 	uint16_t frame_owner; /* where a shim is marked as the interpreter's; 0: it has no code object */
-	uint16_t code_bytes, code_locals_count;
+	uint16_t code_bytes, code_locals_count, code_name;
+	uint16_t code_free_names;   /* 0: they end the names of all variables */
+	uint16_t frame_object_code; /* 0: by way of the frame */
+	uint16_t function_code, function_qualname, function_closure;
+	uint16_t exception_traceback;            /* context and cause follow it */
 	uint16_t unicode_ascii, unicode_compact; /* where the characters begin */
 	uint16_t type_qualname, type_cached_keys;
 	uint16_t frame_object_data; /* of a frame object: its own frame */
@@ -214,9 +219,6 @@ extern const struct cpython_layout *g_py_layout; /* NULL: unknown version */
 #define PY_FRAME_OWNER_SHIM      3
 #define PY_FRAME_OBJECT_FRAME    24
 #define PY_CELL_CONTENTS         16
-#define PY_FUNCTION_QUALNAME     40
-#define PY_FUNCTION_CODE         48
-#define PY_FUNCTION_CLOSURE      72
 #define PY_CODE_FILENAME         112
 #define PY_CODE_QUALNAME         128
 #define PY_CODE_LOCALS_NAMES     96

@@ -164,9 +164,9 @@ static void empty_all(void)
 static bool is_possible(void)
 {
 	/* Debug builds count all references, and check what is freed. */
-	return g_py.PyList_New != NULL && g_py.PyTuple_New != NULL && g_py.PyDict_New != NULL &&
-	       g_py.PyGC_Disable != NULL && g_py.PyGC_Enable != NULL && g_py.PyObject_GC_UnTrack != NULL &&
-	       g_py.PyObject_GC_Del != NULL && !g_py.is_debug_build;
+	return g_py_layout->minor >= 11 && g_py.PyList_New != NULL && g_py.PyTuple_New != NULL &&
+	       g_py.PyDict_New != NULL && g_py.PyGC_Disable != NULL && g_py.PyGC_Enable != NULL &&
+	       g_py.PyObject_GC_UnTrack != NULL && g_py.PyObject_GC_Del != NULL && !g_py.is_debug_build;
 }
 
 bool cpython_exact_begin(void)

@@ -221,15 +221,19 @@ static void label_locals(struct matcher *matcher, uintptr_t frame)
  * of all its variables, in the order of the cells. */
 void cpython_label_learn(const struct py_object *function)
 {
-	const struct py_object *code = (const struct py_object *)py_word(function, PY_FUNCTION_CODE);
-	const struct py_object *cells = (const struct py_object *)py_word(function, PY_FUNCTION_CLOSURE);
+	const struct py_object *code =
+		(const struct py_object *)py_word(function, g_py_layout->function_code);
+	const struct py_object *cells =
+		(const struct py_object *)py_word(function, g_py_layout->function_closure);
 	const struct py_object *names;
 	intptr_t count, first;
 
 	if (cells == NULL || cells->type != g_py.PyTuple_Type || code == NULL ||
 	    code->type != g_py.PyCode_Type)
 		return;
-	names = (const struct py_object *)py_word(code, PY_CODE_LOCALS_NAMES);
+	names = (const struct py_object *)py_word(code, g_py_layout->code_free_names != 0
+								? g_py_layout->code_free_names
+								: PY_CODE_LOCALS_NAMES);
 	if (names == NULL || names->type != g_py.PyTuple_Type)
 		return;
 	count = py_size(cells);
@@ -260,6 +264,8 @@ static void label_frame(struct matcher *matcher, const struct py_object *object)
 {
 	const struct py_type *type = object->type;
 
+	if (g_py_layout->frames_unknown)
+		return;
 	if (type == g_py.PyFrame_Type) {
 		uintptr_t own = (uintptr_t)object + g_py_layout->frame_object_data;
 

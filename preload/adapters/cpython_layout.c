@@ -13,8 +13,27 @@
 struct cpython_api g_py;
 const struct cpython_layout *g_py_layout;
 
+/* What 3.9 and 3.10 have in common: frames are objects, which are not walked. */
+#define LAYOUT_OLD                                                                            \
+	.frames_unknown = true, .unicode_ascii = 48, .unicode_compact = 72, .code_name = 112, \
+	.code_free_names = 80, .frame_object_code = 32, .exception_traceback = 32, .gc_scan = 4096
+
+/* In 3.10 and later. */
+#define LAYOUT_FUNCTION .function_code = 48, .function_qualname = 40, .function_closure = 72
+/* In 3.11 and later. */
+#define LAYOUT_NEW LAYOUT_FUNCTION, .code_name = 128, .exception_traceback = 40
+
 static const struct cpython_layout s_layouts[] = {
+	{.minor = 9,
+	 LAYOUT_OLD,
+	 .function_code = 16,
+	 .function_qualname = 104,
+	 .function_closure = 48,
+	 .type_qualname = 856,
+	 .generator_qualname = 56},
+	{.minor = 10, LAYOUT_OLD, LAYOUT_FUNCTION, .type_qualname = 864, .generator_qualname = 48},
 	{.minor = 11,
+	 LAYOUT_NEW,
 	 .cframe = 56,
 	 .current_frame = 8,
 	 .frame_code = 32,
@@ -35,6 +54,7 @@ static const struct cpython_layout s_layouts[] = {
 	 .preheader_flags = PY_TYPE_MANAGED_DICT,
 	 .gc_scan = 4096},
 	{.minor = 12,
+	 LAYOUT_NEW,
 	 .cframe = 56,
 	 .current_frame = 0,
 	 .frame_code = 0,
@@ -57,6 +77,7 @@ static const struct cpython_layout s_layouts[] = {
 	 .preheader_flags = PY_TYPE_MANAGED_DICT | 1ul << 3,
 	 .gc_scan = 4096},
 	{.minor = 13,
+	 LAYOUT_NEW,
 	 .cframe = -1,
 	 .current_frame = 72,
 	 .frame_code = 0,

@@ -24,7 +24,7 @@ static uint32_t code_name(uintptr_t code)
 {
 	if (code == 0 || (code & 7) != 0 || ((const struct py_object *)code)->type != g_py.PyCode_Type)
 		return 0;
-	return text_at((const void *)code, PY_CODE_QUALNAME);
+	return text_at((const void *)code, g_py_layout->code_name);
 }
 
 static uint32_t method_name(const struct py_object *method)
@@ -32,7 +32,7 @@ static uint32_t method_name(const struct py_object *method)
 	const struct py_object *function = (const struct py_object *)py_word(method, METHOD_FUNCTION);
 
 	return function != NULL && function->type == g_py.PyFunction_Type
-		       ? text_at(function, PY_FUNCTION_QUALNAME)
+		       ? text_at(function, g_py_layout->function_qualname)
 		       : 0;
 }
 
@@ -48,6 +48,8 @@ static uint32_t frame_name(const struct py_object *frame)
 {
 	const uintptr_t own = py_word(frame, PY_FRAME_OBJECT_FRAME);
 
+	if (g_py_layout->frame_object_code != 0)
+		return code_name(py_word(frame, g_py_layout->frame_object_code));
 	return own != 0 ? code_name(py_word((const void *)own, g_py_layout->frame_code)) : 0;
 }
 
@@ -63,7 +65,7 @@ uint32_t cpython_name(const struct py_object *object)
 	const struct py_type *type = object->type;
 
 	if (type == g_py.PyFunction_Type)
-		return text_at(object, PY_FUNCTION_QUALNAME);
+		return text_at(object, g_py_layout->function_qualname);
 	if (type == g_py.PyMethod_Type)
 		return method_name(object);
 	if (type == g_py.PyCFunction_Type)

@@ -215,7 +215,7 @@ bool cpython_stack_validate(void)
 	struct py_object *frame_object = g_py.PyEval_GetFrame(); /* borrowed */
 	struct py_code *code;
 
-	if (frame_object == NULL)
+	if (frame_object == NULL || g_py_layout->frames_unknown)
 		return false;
 	code = g_py.PyFrame_GetCode(frame_object);
 	if (code == NULL)

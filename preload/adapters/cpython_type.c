@@ -19,27 +19,30 @@
 #define MET_MAX       4096u
 
 /* Named pointers that no member table of a type tells.  X(type, offset, name) */
-#define EXTRA_SLOTS(X)                             \
-	X(PyCell_Type, 16, "cell_contents")        \
-	X(PyFrame_Type, 16, "f_back")              \
-	X(PyTraceBack_Type, 16, "tb_next")         \
-	X(PyFunction_Type, 32, "__name__")         \
-	X(PyFunction_Type, 40, "__qualname__")     \
-	X(PyFunction_Type, 48, "__code__")         \
-	X(PyFunction_Type, 56, "__defaults__")     \
-	X(PyFunction_Type, 64, "__kwdefaults__")   \
-	X(PyFunction_Type, 112, "__annotations__") \
-	X(PyCFunction_Type, 24, "__self__")        \
+#define EXTRA_SLOTS(X)                      \
+	X(PyCell_Type, 16, "cell_contents") \
+	X(PyFrame_Type, 16, "f_back")       \
+	X(PyTraceBack_Type, 16, "tb_next")  \
+	X(PyCFunction_Type, 24, "__self__") \
 	X(PyCFunction_Type, 32, "__module__")
 
+/* The same in 3.10 and later. */
+#define FUNCTION_SLOTS(X)                        \
+	X(PyFunction_Type, 32, "__name__")       \
+	X(PyFunction_Type, 40, "__qualname__")   \
+	X(PyFunction_Type, 48, "__code__")       \
+	X(PyFunction_Type, 56, "__defaults__")   \
+	X(PyFunction_Type, 64, "__kwdefaults__") \
+	X(PyFunction_Type, 112, "__annotations__")
+
 /* The same for all types with a flag.  X(flag, offset, name) */
-#define FAMILY_SLOTS(X)                                \
-	X(PY_TYPE_BASE_EXCEPTION, 24, "args")          \
-	X(PY_TYPE_BASE_EXCEPTION, 40, "__traceback__") \
-	X(PY_TYPE_BASE_EXCEPTION, 48, "__context__")   \
-	X(PY_TYPE_BASE_EXCEPTION, 56, "__cause__")     \
-	X(PY_TYPE_TYPE, 256, "__base__")               \
-	X(PY_TYPE_TYPE, 336, "__bases__")              \
+#define FAMILY_SLOTS(X)                                                                \
+	X(PY_TYPE_BASE_EXCEPTION, 24, "args")                                          \
+	X(PY_TYPE_BASE_EXCEPTION, g_py_layout->exception_traceback, "__traceback__")   \
+	X(PY_TYPE_BASE_EXCEPTION, g_py_layout->exception_traceback + 8, "__context__") \
+	X(PY_TYPE_BASE_EXCEPTION, g_py_layout->exception_traceback + 16, "__cause__")  \
+	X(PY_TYPE_TYPE, 256, "__base__")                                               \
+	X(PY_TYPE_TYPE, 336, "__bases__")                                              \
 	X(PY_TYPE_TYPE, 344, "__mro__")
 
 static struct py_type_info *s_types; /* in the order in which they were met */
@@ -111,6 +114,9 @@ static void add_slots(struct py_type_info *info)
 	if (info->type == g_py.owner) \
 		add_slot(info, offset, name);
 	EXTRA_SLOTS(X)
+	if (g_py_layout->minor >= 10) {
+		FUNCTION_SLOTS(X)
+	}
 #undef X
 #define X(flag, offset, name)     \
 	if (type->flags & (flag)) \
@@ -155,13 +161,27 @@ static uint32_t heap_type_name(const struct py_type *type, const struct py_objec
 	return rest > 0 ? strings_intern(name, length + rest) : 0;
 }
 
+/* A new reference; NULL: none.  Older versions have no function that gives it. */
+static struct py_object *qualname_of(const struct py_type *type)
+{
+	struct py_object *name;
+
+	if (!(type->flags & PY_TYPE_HEAP))
+		return NULL;
+	if (g_py.PyType_GetQualName != NULL)
+		return g_py.PyType_GetQualName((struct py_type *)type);
+	name = (struct py_object *)py_word(type, g_py_layout->type_qualname);
+	if (name == NULL || name->type != g_py.PyUnicode_Type)
+		return NULL;
+	g_py.Py_IncRef(name);
+	return name;
+}
+
 static void name_type(struct py_type_info *info)
 {
 	const struct py_type *type = info->type;
-	struct py_object *qualname = NULL;
+	struct py_object *qualname = qualname_of(type);
 
-	if ((type->flags & PY_TYPE_HEAP) && g_py.PyType_GetQualName != NULL)
-		qualname = g_py.PyType_GetQualName((struct py_type *)type);
 	if (qualname != NULL) {
 		info->name = heap_type_name(type, qualname);
 		/* The same way to the name's neighbour, the keys of the instances. */
