@@ -52,7 +52,8 @@ static bool death(void *block, struct shadow_block *former, const struct stack_s
 
 		/* The real function will look in front of the block. */
 		__builtin_prefetch((const char *)block - 2 * sizeof(size_t), 1);
-		stack = g_config.free_stacks ? stack_capture(thread, start) : 0;
+		/* Where an interpreter gives a buffer back says nothing of the program. */
+		stack = g_config.free_stacks && !stack_is_claimed(start) ? stack_capture(thread, start) : 0;
 		known = shadow_remove_at(thread, slot, (uintptr_t)block, former);
 		if (known)
 			emit_free(thread, (uintptr_t)block, stack);
@@ -95,7 +96,8 @@ static inline void *born(void *block, size_t size, const struct stack_start *sta
 
 static inline void *born_dirty(void *block, size_t size, const struct stack_start *start)
 {
-	if (block != NULL)
+	/* An interpreter's buffers are read by its adapter, not scanned. */
+	if (block != NULL && !stack_is_claimed(start))
 		scrub(block, 0, size);
 	return born(block, size, start);
 }

@@ -90,9 +90,7 @@ static uint32_t intern(struct stack_cache *cache, size_t count)
 
 static uint32_t claimed(const struct stack_start *start)
 {
-	uintptr_t size = __atomic_load_n(&g_stack_claim.size, __ATOMIC_ACQUIRE);
-
-	return start->pc - g_stack_claim.start < size ? g_stack_claim.capture() : 0;
+	return stack_is_claimed(start) ? g_stack_claim.capture() : 0;
 }
 
 /* What libunwind says of the same stack, frame for frame. */

@@ -45,6 +45,11 @@ struct stack_claim {
 };
 extern struct stack_claim g_stack_claim; /* `size` is written last */
 
+static inline bool stack_is_claimed(const struct stack_start *start)
+{
+	return start->pc - g_stack_claim.start < __atomic_load_n(&g_stack_claim.size, __ATOMIC_ACQUIRE);
+}
+
 /* Node of the calling thread's stack, 0 = none.  Call with the guard held. */
 uint32_t stack_capture(struct thread *thread, const struct stack_start *start);
 
