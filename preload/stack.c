@@ -12,13 +12,15 @@
 #include "config.h"
 #include "emit.h"
 #include "modules.h"
+#include "stack_mixed.h"
 #include "unwind.h"
 #include "unwind_replay.h"
 
 struct stack_cache {
 	struct unwind_thread unwind; /* first: the walker finds its part through thread->unwind */
 	struct unwind_replay *replay;
-	uint32_t epoch; /* of the modules at the last stack */
+	struct stack_mixed *mixed; /* made when there is a claim */
+	uint32_t epoch;            /* of the modules at the last stack */
 	size_t count;
 	uintptr_t *pcs, *former; /* innermost first; room for s_depth + 1 each */
 	uint32_t *nodes;         /* of the last stack, outermost first */
@@ -122,17 +124,12 @@ static uint32_t replay(struct thread *thread, struct stack_cache *cache, const s
 	return 0;
 }
 
-uint32_t stack_capture(struct thread *thread, const struct stack_start *start)
+static uint32_t capture_native(struct thread *thread, struct stack_cache *cache,
+			       const struct stack_start *start)
 {
-	struct stack_cache *cache;
 	size_t count = 0;
-	uint32_t node = claimed(start);
+	uint32_t node = 0;
 
-	if (node)
-		return node;
-	if (s_depth == 0)
-		return 0;
-	cache = cache_of(thread);
 	if (cache && cache->replay)
 		node = replay(thread, cache, start, &count);
 	if (node)
@@ -151,6 +148,22 @@ uint32_t stack_capture(struct thread *thread, const struct stack_start *start)
 	if (!node)
 		limits_count(CASTAWAY_LIMIT_NO_STACKS, 1, NULL);
 	return node;
+}
+
+uint32_t stack_capture(struct thread *thread, const struct stack_start *start)
+{
+	struct stack_cache *cache;
+	uint32_t node = claimed(start);
+
+	if (node || s_depth == 0)
+		return node;
+	cache = cache_of(thread);
+	node = capture_native(thread, cache, start);
+	if (__builtin_expect(g_stack_claim.size == 0, 1) || !node || !cache)
+		return node;
+	if (!cache->mixed)
+		cache->mixed = stack_mixed_new();
+	return cache->mixed ? stack_mixed_node(cache->mixed, node) : node;
 }
 
 void stack_init(void)

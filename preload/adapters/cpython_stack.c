@@ -51,12 +51,11 @@ static bool read_frame(uintptr_t frame, struct frame *ret)
 }
 
 /* Innermost first. */
-static size_t walk(struct frame *frames, size_t max)
+static size_t walk(uintptr_t at, struct frame *frames, size_t max)
 {
 	size_t count = 0;
 
-	for (uintptr_t at = cpython_stack_frame(); at != 0 && count < max;
-	     at = py_word((void *)at, g_py_layout->frame_previous))
+	for (; at != 0 && count < max; at = py_word((void *)at, g_py_layout->frame_previous))
 		count += read_frame(at, &frames[count]);
 	return count;
 }
@@ -67,15 +66,20 @@ static intptr_t instr_offset(const struct frame *frame)
 	return (intptr_t)(frame->instr - (frame->code + g_py_layout->code_bytes));
 }
 
-static uint32_t new_node(uint32_t parent, const struct frame *frame)
+static uint32_t script_node(uint32_t parent, const struct frame *frame)
 {
 	const struct py_code *code = (const struct py_code *)frame->code;
 	uint32_t function = cpython_text_intern((struct py_object *)py_word(code, PY_CODE_QUALNAME));
 	uint32_t file = cpython_text_intern((struct py_object *)py_word(code, PY_CODE_FILENAME));
 	int line = g_py.PyCode_Addr2Line(code, (int)instr_offset(frame));
 
-	managed_watch(frame->code);
 	return stack_tree_script(parent, function, file, line > 0 ? (uint32_t)line : 0);
+}
+
+static uint32_t new_node(uint32_t parent, const struct frame *frame)
+{
+	managed_watch(frame->code);
+	return script_node(parent, frame);
 }
 
 static uint32_t node_of(uint32_t parent, const struct frame *frame)
@@ -102,10 +106,15 @@ uint32_t cpython_stack_top_slow(uintptr_t at)
 	return node;
 }
 
+static size_t depth(void)
+{
+	return g_config.python_depth < DEPTH_MAX ? g_config.python_depth : DEPTH_MAX;
+}
+
 static uint32_t capture_chain(void)
 {
 	struct frame frames[DEPTH_MAX];
-	size_t count = walk(frames, g_config.python_depth < DEPTH_MAX ? g_config.python_depth : DEPTH_MAX);
+	size_t count = walk(cpython_stack_frame(), frames, depth());
 	uint32_t node = 0;
 
 	while (count-- > 0)
@@ -158,12 +167,42 @@ static bool has_lock(void)
 	return true;
 }
 
-/* What the interpreter takes from malloc while it runs Python code.  It does so
- * without its lock too; then whose frames these are, nobody can say. */
+/* A thread that let go of the lock for a while: its frames stay as they are until
+ * it comes back, but the cache is somebody else's.  The last answer serves as
+ * long as the same instruction waits. */
+static __thread struct frame t_waiting GUARD_TLS;
+static __thread uint32_t t_waiting_node GUARD_TLS;
+
+static uint32_t capture_without_lock(void)
+{
+	const void *state = g_py.PyGILState_GetThisThreadState();
+	struct frame frames[DEPTH_MAX];
+	uint32_t node = 0;
+	size_t count;
+
+	if (state != NULL && g_py_stack.cframe >= 0)
+		state = (const void *)py_word(state, g_py_stack.cframe);
+	if (state == NULL)
+		return 0;
+	count = walk(py_word(state, g_py_stack.current_frame), frames, depth());
+	if (count == 1 && frames[0].code == t_waiting.code && frames[0].instr == t_waiting.instr)
+		return t_waiting_node;
+	for (size_t i = count; i > 0; i--)
+		node = script_node(node, &frames[i - 1]);
+	if (count == 1) {
+		t_waiting = frames[0];
+		t_waiting_node = node;
+	}
+	return node;
+}
+
+/* What the interpreter, or a library that it called, takes from malloc. */
 static uint32_t capture_for_malloc(void)
 {
-	if (g_py_stack.cache == NULL || !has_lock())
+	if (g_py_stack.cache == NULL)
 		return 0;
+	if (!has_lock())
+		return capture_without_lock();
 	return g_config.python_depth == 1 ? cpython_stack_top() : capture_chain();
 }
 

@@ -2,9 +2,10 @@
 #
 # What is said of each stranded Python structure: types, fields, counts,
 # generations, the place of birth; and what must not be said: the target's data.
+import json
 import os
 
-from support import (SOURCE, case, castaway, equal, limit_codes, main, member_types, record, record_one, report,
+from support import (SOURCE, Skip, case, castaway, equal, limit_codes, main, member_types, record, record_one, report,
                      run, stranded)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -219,6 +220,34 @@ def privacy(directory):
         contents = file.read()
     for secret in (b"private text", b"two words"):
         assert secret not in dumped.out and secret not in contents, secret
+
+
+MIXED = """
+import sqlite3
+def make():
+    return sqlite3.connect(":memory:")
+def work(n):
+    return make() if n == 0 else work(n - 1)
+kept = work(3)
+"""
+
+
+@case
+def mixed_stacks(directory):
+    """A library's native frames stand on the Python frames that called it, to the depth asked for"""
+    if run([PYTHON, "-c", "import sqlite3"]).status != 0:
+        raise Skip("no sqlite3 module")
+    for depth, expected in ((1, ["make"]), (10, ["make"] + ["work"] * 4 + ["<module>"])):
+        trace = record_one(directory, [PYTHON, "-I", "-c", MIXED], ["--python-depth=%d" % depth])
+        events = castaway("dump", "--stacks", "--format=jsonl", trace).out.decode().splitlines()
+        stacks = [json.loads(line)["frames"] for line in events if '"function": "make"' in line and "libsqlite3" in line]
+        assert len(stacks) > 20, "%d stacks of the library" % len(stacks)
+        for stack in stacks:
+            native = [f for f in stack if f["language"] != "python"]
+            equal([f["function"] for f in stack[len(native):]], expected, "Python frames")
+            assert native and "libsqlite3" in native[0]["module"], native
+            assert all(os.path.basename(f["module"] or "") != "python3.11" for f in native), native
+        os.unlink(trace)
 
 
 main()
