@@ -12,8 +12,8 @@
 
 struct advice_class {
 	uint32_t from_type, field, to_type;
-	int32_t offset;   /* where fields have no names, else 0 */
-	const char *name; /* of a field that the trace has no name for, or NULL */
+	int32_t offset;      /* where fields have no names, else 0 */
+	const char *name;    /* of a field that the trace has no name for, or NULL */
 	uint32_t owner_type; /* of a Python dict of attributes: whose; else 0 */
 	uint32_t count;
 	uint32_t edge_from, edge; /* the first one seen */
