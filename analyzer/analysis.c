@@ -231,8 +231,8 @@ static enum error_code judge_dead(struct pass *pass)
 	return code;
 }
 
-/* What the counts explain only with what memory shows of extension types.  A
- * scan of all memory has judged that already. */
+/* What the counts explain only with what memory shows of extension types.  Of
+ * that, a scan of all memory has found what nothing leads to. */
 static enum error_code judge_hidden(struct pass *pass)
 {
 	struct analysis *a = pass->analysis;
@@ -240,7 +240,9 @@ static enum error_code judge_hidden(struct pass *pass)
 	enum error_code code =
 		hidden_find(a->graph, &pass->trial, pass->options->generation, &result, pass->error);
 
-	if (!code && !a->graph->scanned)
+	if (!code && a->graph->scanned)
+		code = hidden_leave_out(a->graph, a->structures, a->structure_count, &result, pass->error);
+	if (!code)
 		code = findings_take(a, pass->options, &result, HIDDEN_POOL, pass->error);
 	verdict_done(&result);
 	return code;

@@ -194,6 +194,35 @@ enum error_code hidden_find(struct graph *graph, const struct trial *trial, int 
 	return code;
 }
 
+enum error_code hidden_leave_out(const struct graph *graph, const struct structure *known, size_t count,
+				 struct verdict_result *result, struct error *error)
+{
+	uint8_t *taken = result->count ? calloc((size_t)graph->node_count + 1, 1) : NULL;
+	size_t kept = 0;
+
+	if (!result->count)
+		return ERROR_NONE;
+	if (!taken)
+		return error_set(error, ERROR_MEMORY, "out of memory for hidden references");
+	for (size_t s = 0; s < count; s++) {
+		for (uint32_t m = 0; m < known[s].member_count; m++)
+			taken[known[s].members[m]] = 1;
+		for (uint32_t m = 0; m < known[s].entrained_count; m++)
+			taken[known[s].entrained[m]] = 1;
+	}
+	for (size_t s = 0; s < result->count; s++) {
+		bool there = false;
+
+		for (uint32_t m = 0; m < result->structures[s].member_count; m++)
+			there |= taken[result->structures[s].members[m]];
+		if (!there)
+			result->structures[kept++] = result->structures[s];
+	}
+	result->count = kept;
+	free(taken);
+	return ERROR_NONE;
+}
+
 /* ---- advice ------------------------------------------------------------------------ */
 
 static bool is_member(const struct structure *structure, uint32_t node)

@@ -22,6 +22,10 @@
 enum error_code hidden_find(struct graph *graph, const struct trial *trial, int generation,
 			    struct verdict_result *ret, struct error *error);
 
+/* Takes those out of `result` of which a structure has a member already. */
+enum error_code hidden_leave_out(const struct graph *graph, const struct structure *known, size_t count,
+				 struct verdict_result *result, struct error *error);
+
 /* Which type lacks what. */
 void hidden_advice(const struct graph *graph, const struct structure *structure, struct break_advice *ret);
 

@@ -123,6 +123,12 @@ def collector_is_not_contradicted(directory):
 
 
 @case
+def with_scan(directory):
+    """a scan of all memory beside it takes nothing away, and says nothing twice"""
+    hidden(directory, "in_list", "Box", env={"CASTAWAY_OPTIONS": "scan-python=yes"})
+
+
+@case
 def without_helper(directory):
     """read in place, where there is no helper process"""
     hidden(directory, "in_tuple", "Box", env={"CASTAWAY_OPTIONS": "helper=no"})
