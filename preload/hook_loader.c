@@ -59,6 +59,7 @@ HOOK_EXPORT int dlclose(void *handle)
 	int result;
 
 	(void)resolve_ready();
+	stack_claim_pause();
 	result = g_real.dlclose(handle);
 	/* Its destructors have run and were recorded; the addresses may now be
 	 * taken by another library. */
@@ -66,6 +67,7 @@ HOOK_EXPORT int dlclose(void *handle)
 		modules_refresh();
 		adapter_on_dlclose();
 	}
+	stack_claim_resume();
 	guard_leave(&guard);
 	return result;
 }

@@ -90,6 +90,33 @@ static uint32_t intern(struct stack_cache *cache, size_t count)
 	return node;
 }
 
+static void set_claim(void)
+{
+	uintptr_t size = __atomic_load_n(&g_stack_claim.paused, __ATOMIC_ACQUIRE) == 0
+				 ? __atomic_load_n(&g_stack_claim.whole, __ATOMIC_ACQUIRE)
+				 : 0;
+
+	__atomic_store_n(&g_stack_claim.size, size, __ATOMIC_RELEASE);
+}
+
+void stack_claim_set(uintptr_t size)
+{
+	__atomic_store_n(&g_stack_claim.whole, size, __ATOMIC_RELEASE);
+	set_claim();
+}
+
+void stack_claim_pause(void)
+{
+	__atomic_add_fetch(&g_stack_claim.paused, 1, __ATOMIC_ACQ_REL);
+	set_claim();
+}
+
+void stack_claim_resume(void)
+{
+	__atomic_sub_fetch(&g_stack_claim.paused, 1, __ATOMIC_ACQ_REL);
+	set_claim();
+}
+
 static uint32_t claimed(const struct stack_start *start)
 {
 	return stack_is_claimed(start) ? g_stack_claim.capture() : 0;

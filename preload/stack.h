@@ -42,8 +42,15 @@ void stack_init(void);
 struct stack_claim {
 	uintptr_t start, size;
 	uint32_t (*capture)(void);
+	uintptr_t whole; /* `size`, but while a library is being closed, when that is 0 */
+	unsigned paused;
 };
 extern struct stack_claim g_stack_claim; /* `size` is written last */
+
+void stack_claim_set(uintptr_t size); /* 0: no more */
+/* While a library goes, which may be the runtime's, nothing of it is called. */
+void stack_claim_pause(void);
+void stack_claim_resume(void);
 
 static inline bool stack_is_claimed(const struct stack_start *start)
 {

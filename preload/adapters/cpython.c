@@ -373,7 +373,7 @@ static void cpython_on_dlclose(void)
 		return;
 	set_setup_state(SETUP_OFF);
 	cpython_alloc_set_short(false);
-	__atomic_store_n(&g_stack_claim.size, 0, __ATOMIC_RELEASE);
+	stack_claim_set(0);
 }
 
 bool cpython_is_set_up(void)

@@ -228,7 +228,7 @@ static void claim_interpreter(void)
 {
 	g_stack_claim.start = g_py.start;
 	g_stack_claim.capture = capture_for_malloc;
-	__atomic_store_n(&g_stack_claim.size, g_py.end - g_py.start, __ATOMIC_RELEASE);
+	stack_claim_set(g_py.end - g_py.start);
 }
 
 /* Compares what the offsets give with what the interpreter says of the frame
