@@ -15,7 +15,7 @@ bool moment_is_scanned(const struct trace_snapshot *snapshot)
 {
 	if (!snapshot->complete || snapshot->reason == CASTAWAY_REASON_INHERIT)
 		return false;
-	return snapshot->blocks || snapshot->method == CASTAWAY_METHOD_PTRACE ||
+	return (snapshot->blocks && !snapshot->listed) || snapshot->method == CASTAWAY_METHOD_PTRACE ||
 	       snapshot->method == CASTAWAY_METHOD_SIGNAL || snapshot->method == CASTAWAY_METHOD_ALONE;
 }
 

@@ -67,6 +67,21 @@ static void free_records(struct replay *replay)
 	}
 }
 
+void replay_clear_state(struct replay *replay)
+{
+	free_records(replay);
+	address_table_clear(&replay->blocks);
+	address_table_clear(&replay->objects);
+	address_table_clear(&replay->last_frees);
+	object_pages_clear(&replay->pages);
+	address_table_init(&replay->blocks, sizeof(struct replay_block));
+	address_table_init(&replay->objects, sizeof(struct object_record));
+	address_table_init(&replay->last_frees, sizeof(struct last_free));
+	object_pages_init(&replay->pages);
+	replay->last_free = NULL;
+	replay->block_bytes = 0;
+}
+
 void replay_free(struct replay *replay)
 {
 	if (!replay)
@@ -123,6 +138,7 @@ static enum error_code settle(struct replay *replay)
 enum error_code replay_run(struct replay *replay, uint64_t ticks, struct error *error)
 {
 	const struct event *event;
+	enum error_code code;
 
 	drop_views(replay);
 	while ((event = replay_peek(replay)) != NULL && event->ticks <= ticks) {
@@ -139,7 +155,10 @@ enum error_code replay_run(struct replay *replay, uint64_t ticks, struct error *
 			*error = replay->failure;
 		return replay->failed;
 	}
-	return settle(replay) == ERROR_NONE ? ERROR_NONE : no_memory(error);
+	code = replay_load_state(replay, ticks, error);
+	if (code == ERROR_NONE && settle(replay) != ERROR_NONE)
+		code = no_memory(error);
+	return code;
 }
 
 uint64_t replay_begin(const struct replay *replay)

@@ -29,7 +29,7 @@ struct replay_object {
 	uint32_t type, stack, birth_pass, thread;
 	uint64_t birth_event, birth_ticks;
 	bool frozen;
-	bool inherited;            /* from the state that a fork child's trace begins with */
+	bool inherited;            /* from a state that the trace holds, not from events */
 	bool oldest;               /* was frozen once: in generation 2, whatever its birth pass says */
 	struct replay_link *links; /* in no particular order */
 	uint32_t link_count, link_capacity;

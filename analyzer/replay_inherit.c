@@ -3,12 +3,15 @@
  * A fork child's trace begins with what the parent left it: its live blocks
  * and its annotated objects, as a snapshot of reason INHERIT.
  */
+#include <string.h>
+
 #include "snapshot_reader.h"
 
 #include "replay_state.h"
 
 struct inheriting {
 	struct replay *replay;
+	bool without_managed;
 	bool no_memory;
 };
 
@@ -23,6 +26,9 @@ static bool add_block(void *arg, const struct snapshot_block_record *record)
 					   .thread = record->thread,
 					   .runtime = record->runtime};
 
+	/* Blocks whose end no event will tell would live for ever. */
+	if (in->without_managed && record->runtime == CASTAWAY_RUNTIME_CPYTHON)
+		return true;
 	passes_start_at(&in->replay->generations[CASTAWAY_DOMAIN_BLOCKS], record->birth_pass);
 	in->no_memory = replay_add_block(in->replay, &block) != ERROR_NONE;
 	return !in->no_memory;
@@ -85,25 +91,71 @@ static void drop_dangling(struct replay *replay)
 		links_keep_if(object, target_exists, replay);
 }
 
-enum error_code replay_inherit(struct replay *replay, struct error *error)
+/* Of a runtime's own blocks there are events only where they were asked for. */
+static bool tells_managed(const struct trace *trace, const struct trace_snapshot *start)
 {
-	const struct trace *trace = replay->trace;
-	const struct trace_snapshot *snapshot = NULL;
-	struct inheriting in = {replay, false};
-	enum error_code code;
+	return start->reason != CASTAWAY_REASON_ROTATE ||
+	       (trace->options && strstr(trace->options, "python-events=yes") != NULL);
+}
 
-	for (size_t i = 0; i < trace->snapshot_count && !snapshot; i++)
-		if (trace->snapshots[i].reason == CASTAWAY_REASON_INHERIT)
-			snapshot = &trace->snapshots[i];
-	replay->inherited = snapshot || (trace->header.features & CASTAWAY_FEATURE_INHERITED);
-	if (!snapshot)
-		return ERROR_NONE;
-	replay->begin = snapshot->ticks;
-	code = snapshot_read_blocks(replay->trace, snapshot, add_block, &in, error);
+static enum error_code load(struct replay *replay, const struct trace_snapshot *snapshot, struct error *error)
+{
+	struct inheriting in = {.replay = replay, .without_managed = !tells_managed(replay->trace, snapshot)};
+	enum error_code code = snapshot_read_blocks(replay->trace, snapshot, add_block, &in, error);
+
 	if (code == ERROR_NONE)
 		code = snapshot_read_objects(replay->trace, snapshot, add_object, &in, error);
 	if (in.no_memory)
 		return no_memory(error);
 	drop_dangling(replay);
 	return code;
+}
+
+static bool is_live(const struct trace *trace)
+{
+	return trace->header.features & CASTAWAY_FEATURE_LIVE;
+}
+
+enum error_code replay_load_state(struct replay *replay, uint64_t ticks, struct error *error)
+{
+	const struct trace *trace = replay->trace;
+	const struct trace_snapshot *last = NULL;
+
+	for (size_t i = 0; i < trace->snapshot_count && is_live(trace); i++) {
+		const struct trace_snapshot *snapshot = &trace->snapshots[i];
+
+		if (snapshot->complete && snapshot->ticks <= ticks &&
+		    (!last || snapshot->ticks >= last->ticks))
+			last = snapshot;
+	}
+	if (!last || last == replay->state)
+		return ERROR_NONE;
+	replay_clear_state(replay);
+	replay->state = last;
+	return load(replay, last, error);
+}
+
+/* What the events go on from. */
+static bool is_start(const struct trace *trace, const struct trace_snapshot *snapshot)
+{
+	if (trace->header.features & CASTAWAY_FEATURE_ROTATED)
+		return snapshot->reason == CASTAWAY_REASON_ROTATE && snapshot->complete;
+	return snapshot->reason == CASTAWAY_REASON_INHERIT;
+}
+
+#define STARTED (CASTAWAY_FEATURE_INHERITED | CASTAWAY_FEATURE_ROTATED)
+
+enum error_code replay_inherit(struct replay *replay, struct error *error)
+{
+	const struct trace *trace = replay->trace;
+	const struct trace_snapshot *snapshot = NULL;
+
+	for (size_t i = 0; i < trace->snapshot_count && !snapshot; i++)
+		if (is_start(trace, &trace->snapshots[i]))
+			snapshot = &trace->snapshots[i];
+	replay->inherited = snapshot || (trace->header.features & STARTED);
+	if (!snapshot || is_live(trace))
+		return ERROR_NONE;
+	replay->begin = snapshot->ticks;
+	return load(replay, snapshot, error);
 }

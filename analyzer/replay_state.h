@@ -50,8 +50,9 @@ struct replay {
 	bool at_end;
 	enum error_code failed; /* of the stream, behind the last event read */
 	struct error failure;
-	bool inherited; /* of a fork child, whose passes count on from its parent's */
-	uint64_t begin; /* time of the inherited state, else 0 */
+	bool inherited;                     /* of a fork child, whose passes count on from its parent's */
+	uint64_t begin;                     /* time of the inherited state, else 0 */
+	const struct trace_snapshot *state; /* that was loaded: of a trace without events (events=live) */
 	uint64_t now;
 
 	struct address_table blocks; /* struct replay_block */
@@ -127,5 +128,8 @@ enum error_code passes_finish(struct replay *replay); /* prepares replay_generat
 void passes_control(struct replay *replay, const struct event *event);
 
 enum error_code replay_inherit(struct replay *replay, struct error *error);
+/* In a trace of events=live: the state becomes that of the last snapshot until `ticks`. */
+enum error_code replay_load_state(struct replay *replay, uint64_t ticks, struct error *error);
+void replay_clear_state(struct replay *replay); /* no blocks, no objects */
 
 #endif

@@ -118,6 +118,7 @@ static void finish_snapshots(struct table_load *load)
 		snapshot->edges = load->totals[i].edges;
 		snapshot->scan_edges = load->totals[i].scan_edges;
 		snapshot->roots = load->totals[i].roots;
+		snapshot->listed = (trace->header.features & CASTAWAY_FEATURE_LIVE) && snapshot->roots == 0;
 		snapshot->unscanned_bytes = load->totals[i].unscanned_bytes;
 	}
 }

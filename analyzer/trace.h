@@ -69,6 +69,7 @@ struct trace_snapshot {
 	uint64_t ticks, pause_ns;
 	char *name;
 	bool complete; /* its SNAPSHOT_END was read */
+	bool listed;   /* events=live: its blocks were listed, but not looked through */
 	/* What its SNAPSHOT_END says; 0 without one. */
 	uint64_t blocks, objects, edges;
 	uint64_t scan_edges, roots, unscanned_bytes; /* heap snapshots only */

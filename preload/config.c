@@ -21,7 +21,7 @@ struct config g_config;
 static char s_pattern[sizeof(g_config.output)]; /* absolute, with % as given */
 static char s_program[NAME_MAX + 1];
 
-enum key_type { BOOL, UINT };
+enum key_type { BOOL, UINT, EVENTS };
 
 static const struct {
 	const char *name;
@@ -51,10 +51,10 @@ static void store(size_t key, uint64_t value)
 {
 	char *field = (char *)&g_config + s_keys[key].offset;
 
-	if (s_keys[key].type == BOOL)
-		*(bool *)field = value != 0;
-	else
+	if (s_keys[key].type == UINT)
 		*(uint64_t *)field = value;
+	else
+		*(bool *)field = value != 0;
 }
 
 static bool same(const char *text, size_t length, const char *word)
@@ -67,6 +67,12 @@ static bool parse_bool(const char *text, size_t length, uint64_t *ret)
 	*ret = same(text, length, "yes") || same(text, length, "1") || same(text, length, "true");
 	return *ret != 0 || same(text, length, "no") || same(text, length, "0") ||
 	       same(text, length, "false");
+}
+
+static bool parse_events(const char *text, size_t length, uint64_t *ret)
+{
+	*ret = same(text, length, "live");
+	return *ret != 0 || same(text, length, "all");
 }
 
 static bool parse_number(const char *text, size_t length, uint64_t *ret)
@@ -82,6 +88,12 @@ static bool parse_number(const char *text, size_t length, uint64_t *ret)
 	return true;
 }
 
+static bool (*const k_parsers[])(const char *text, size_t length, uint64_t *ret) = {
+	[BOOL] = parse_bool,
+	[UINT] = parse_number,
+	[EVENTS] = parse_events,
+};
+
 /* One "key=value"; a key alone means "yes". */
 static bool set_one(const char *text, size_t length)
 {
@@ -94,7 +106,7 @@ static bool set_one(const char *text, size_t length)
 	for (size_t i = 0; i < KEY_COUNT; i++) {
 		if (!same(text, key_length, s_keys[i].name))
 			continue;
-		if (!(s_keys[i].type == BOOL ? parse_bool : parse_number)(value, value_length, &number))
+		if (!k_parsers[s_keys[i].type](value, value_length, &number))
 			return false;
 		store(i, number);
 		return true;
@@ -200,6 +212,9 @@ void config_read(char **environment)
 		store(i, s_keys[i].value);
 	if (options != NULL)
 		read_options(options);
+	/* A death is not told. */
+	if (g_config.events_live)
+		g_config.free_stacks = false;
 	find_program();
 	read_pattern(config_find(environment, "CASTAWAY_OUTPUT"));
 	config_expand_output();

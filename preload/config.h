@@ -13,6 +13,8 @@
 /* X(type, key, field, default, "help") - the same keys as the long options of
  * `castaway record`; the CLI includes this list to offer and check them. */
 #define CONFIG_KEYS(X)                                                                                      \
+	X(EVENTS, "events", events_live, 0,                                                                 \
+	  "record all events, or for long runs only what lives at each snapshot (all|live)")                \
 	X(BOOL, "follow", follow, 1, "trace child processes too (yes|no)")                                  \
 	X(UINT, "depth", depth, 128, "frames per call stack at most; 0 takes none")                         \
 	X(BOOL, "fast-stacks", fast_stacks, 1,                                                              \
@@ -22,6 +24,8 @@
 	  "take a call stack at frees and unrefs of blocks too (yes|no)")                                   \
 	X(UINT, "flush", flush_ms, 200, "milliseconds that events may stay unwritten")                      \
 	X(UINT, "buffers", buffer_mib, 32, "MiB of buffers that may wait for the disk")                     \
+	X(UINT, "max-size", max_mib, 0,                                                                     \
+	  "MiB at which the trace is begun anew, with what lives then; 0 lets it grow")                     \
 	X(BOOL, "helper", helper, 1, "write from a helper process (yes|no)")                                \
 	X(BOOL, "compress", compress, 1, "compress the trace (yes|no)")                                     \
 	X(BOOL, "snapshot-at-exit", snapshot_at_exit, 1, "read the runtimes' objects at the end (yes|no)")  \
@@ -59,11 +63,13 @@
 
 struct config {
 #define BOOL                             bool
+#define EVENTS                           bool
 #define UINT                             uint64_t
 #define X(type, key, field, value, help) type field;
 	CONFIG_KEYS(X)
 #undef X
 #undef BOOL
+#undef EVENTS
 #undef UINT
 	char output[4096];  /* with %p and %e expanded */
 	char options[1024]; /* as given */

@@ -10,6 +10,7 @@
 
 #include "arch.h"
 #include "castaway/codec.h"
+#include "config.h"
 #include "writer.h"
 
 /* Steps of the event clock are finer than a block can change hands between
@@ -133,11 +134,20 @@ static inline bool is_aligned(uint64_t block)
 	return false;
 }
 
+/* Whether snapshots tell what the event would. */
+static inline bool leave_out(struct thread *thread)
+{
+	if (__builtin_expect(!g_config.events_live, 1))
+		return false;
+	thread->left_out++;
+	return true;
+}
+
 void emit_alloc(struct thread *thread, uintptr_t block, uint64_t size, uint32_t stack)
 {
 	uint8_t *out;
 
-	if (!is_aligned(block))
+	if (!is_aligned(block) || leave_out(thread))
 		return;
 	out = begin(thread, CASTAWAY_EVENT_ALLOC);
 	if (out == NULL)
@@ -151,7 +161,7 @@ void emit_free(struct thread *thread, uintptr_t block, uint32_t stack)
 {
 	uint8_t *out;
 
-	if (!is_aligned(block))
+	if (!is_aligned(block) || leave_out(thread))
 		return;
 	out = begin(thread, CASTAWAY_EVENT_FREE);
 	if (out == NULL)
@@ -177,6 +187,8 @@ void emit_event(struct thread *thread, enum castaway_event opcode, const uint64_
 	uint8_t *out;
 
 	if (signature[0] == 'b' && !is_aligned(values[0]))
+		return;
+	if ((signature[0] == 'b' || signature[0] == 'o') && leave_out(thread))
 		return;
 	out = begin(thread, opcode);
 	if (out == NULL)

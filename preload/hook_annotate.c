@@ -10,6 +10,7 @@
 #include "castaway/castaway.h"
 #include "castaway/format.h"
 #include "collect.h"
+#include "config.h"
 #include "emit.h"
 #include "generation.h"
 #include "guard.h"
@@ -45,8 +46,17 @@ static void call_begin_at(struct call *call, const struct stack_start *start)
 		limits_count(CASTAWAY_LIMIT_DROPPED_EVENTS, 1, NULL);
 }
 
+/* The objects change, and the event of it is yet to come. */
+static void change_begin(const struct call *call)
+{
+	__atomic_store_n(&call->thread->counting, 1, __ATOMIC_RELAXED);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
 static void call_end(struct call *call)
 {
+	if (call->thread)
+		__atomic_store_n(&call->thread->counting, 0, __ATOMIC_RELEASE);
 	guard_leave(&call->guard);
 }
 
@@ -69,6 +79,7 @@ static void annotate_object(const volatile void *object, size_t size, const char
 	if (call.thread) {
 		type = name_intern(type_name);
 		/* The pass that its birth starts comes before it, and does not examine it. */
+		change_begin(&call);
 		object_born(call.thread, (uintptr_t)object, size, type, call.stack);
 		emit_event(call.thread, CASTAWAY_EVENT_OBJECT,
 			   (const uint64_t[]){(uintptr_t)object, size, type, call.stack});
@@ -85,6 +96,7 @@ static void annotate_object_end(const volatile void *object)
 		return;
 	call_begin_at(&call, &start);
 	if (call.thread) {
+		change_begin(&call);
 		object_end(call.thread, (uintptr_t)object);
 		emit_event(call.thread, CASTAWAY_EVENT_OBJECT_END,
 			   (const uint64_t[]){(uintptr_t)object, call.stack});
@@ -99,10 +111,15 @@ static void count_change(const volatile void *object, const struct stack_start *
 
 	if (!object)
 		return;
-	call_begin_at(&call, start);
+	/* No snapshot tells where a count was changed. */
+	if (g_config.events_live)
+		call_begin(&call);
+	else
+		call_begin_at(&call, start);
 	if (call.thread) {
 		/* As everywhere: an event may be what begins a fork child's trace, with
 		 * the tables as they are then. */
+		change_begin(&call);
 		object_count_add((uintptr_t)object, change);
 		emit_event(call.thread, event, (const uint64_t[]){(uintptr_t)object, call.stack});
 	}
@@ -135,6 +152,7 @@ static void link_change(const volatile void *owner, const volatile void *target,
 	if (call.thread) {
 		link.field = name_intern(field);
 		link.stack = call.stack;
+		change_begin(&call);
 		if (event == CASTAWAY_EVENT_UNLINK)
 			object_unlink((uintptr_t)owner, link.target, link.field);
 		else

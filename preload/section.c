@@ -8,10 +8,24 @@
 #include "arena.h"
 #include "writer_internal.h"
 
+static struct buffer s_direct; /* the one who writes directly has only one section at a time */
+
+static struct buffer *take_direct(void)
+{
+	if (s_direct.bytes == NULL)
+		s_direct.bytes = arena_map(WRITER_BUFFER_SIZE);
+	if (s_direct.bytes == NULL)
+		return NULL;
+	if (s_direct.capacity == 0)
+		s_direct.capacity = WRITER_BUFFER_SIZE;
+	s_direct.filled = 0;
+	return &s_direct;
+}
+
 void section_begin(struct section *section, enum castaway_chunk_type type)
 {
 	section->type = (uint16_t)type;
-	section->buffer = writer_take_section((uint16_t)type);
+	section->buffer = section->direct ? take_direct() : writer_take_section((uint16_t)type);
 	section->failed = section->buffer == NULL;
 }
 
@@ -61,7 +75,10 @@ size_t section_size(const struct section *section)
 
 void section_end(struct section *section)
 {
-	if (section->buffer != NULL) {
+	if (section->direct) {
+		if (section->buffer != NULL && !section->failed && s_direct.filled > 0)
+			(void)writer_file_chunk(section->type, 0, s_direct.bytes, s_direct.filled);
+	} else if (section->buffer != NULL) {
 		/* A section that failed is not written: the snapshot stays without
 		 * its end and is known as incomplete. */
 		if (section->failed)

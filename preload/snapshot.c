@@ -12,6 +12,7 @@
 #include "castaway/codec.h"
 #include "config.h"
 #include "emit.h"
+#include "object.h"
 #include "process.h"
 #include "rawio.h"
 #include "request.h"
@@ -297,6 +298,12 @@ void snapshot_end(struct snapshot *snapshot)
 	close_section(snapshot);
 	if (hand_over(snapshot))
 		return;
+	/* What the scan would have written too. */
+	if (g_config.events_live && snapshot->reason != CASTAWAY_REASON_INHERIT) {
+		snapshot_blocks(snapshot);
+		object_write_snapshot(snapshot);
+		close_section(snapshot);
+	}
 	/* A header without an end: the reader says that it was not finished. */
 	put_header(snapshot);
 	if (!snapshot->failed)

@@ -11,6 +11,7 @@
 #include "arena.h"
 #include "castaway/codec.h"
 #include "config.h"
+#include "object.h"
 #include "request.h"
 #include "roots.h"
 #include "scan.h"
@@ -228,11 +229,29 @@ static bool scan_heap(const struct request *request, struct snapshot_view *view)
 	return true;
 }
 
+/* What no event tells; of a heap that is not scanned the blocks, too. */
+static bool put_state(const struct request *request, struct snapshot_scan_totals *totals)
+{
+	struct snapshot snapshot = {.index = request->index, .section = {.direct = true}};
+
+	if (!request->scan)
+		snapshot_blocks(&snapshot);
+	object_write_snapshot(&snapshot);
+	section_end(&snapshot.section);
+	totals->blocks += snapshot.blocks;
+	totals->objects += snapshot.objects;
+	totals->exact_edges += snapshot.edges;
+	return !snapshot.failed;
+}
+
 bool snapshot_scan(const struct request *request, const struct stopped_thread *threads, size_t count,
 		   struct snapshot_scan_totals *totals)
 {
 	struct snapshot_view view = {.threads = threads, .thread_count = count, .totals = totals};
 
 	memset(totals, 0, sizeof(*totals));
-	return request->scan ? scan_heap(request, &view) : describe(&view, request);
+	if (!(request->scan ? scan_heap(request, &view) : describe(&view, request)))
+		return false;
+	return (!g_config.events_live && request->reason != CASTAWAY_REASON_ROTATE) ||
+	       put_state(request, totals);
 }

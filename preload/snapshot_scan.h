@@ -26,7 +26,7 @@ struct snapshot_limit {
 
 struct snapshot_scan_totals {
 	uint64_t blocks, edges, roots;
-	uint64_t objects, exact_edges; /* of adapters */
+	uint64_t objects, exact_edges; /* of adapters, and annotated ones */
 	uint64_t unscanned_bytes;      /* of blocks and roots that could not be read */
 	uint32_t names;                /* that the child gave */
 	uint32_t limits;
@@ -52,7 +52,8 @@ void snapshot_view_limit(struct snapshot_view *view, enum castaway_limit limit, 
 struct request;
 
 /* Writes what adapters describe and, unless only that is wanted, BLOCKS,
- * SCAN_EDGES and ROOTS chunks of the requested snapshot with writer_file_chunk().
+ * SCAN_EDGES and ROOTS chunks of the requested snapshot with writer_file_chunk();
+ * where no event tells the state, all of that: BLOCKS and annotated objects.
  * False when memory ran out or the blocks could not be read: then the snapshot is
  * not complete. */
 bool snapshot_scan(const struct request *request, const struct stopped_thread *threads, size_t count,

@@ -26,11 +26,13 @@
 #include "process.h"
 #include "rawio.h"
 #include "request.h"
+#include "rotate.h"
 #include "snapshot.h"
 #include "snapshot_scan.h"
 #include "writer_internal.h"
 
 #define LAST_POLL_NS 10000000u
+#define ROTATE_TRIES 8u
 /* How long a thread of the target is waited for, and how often it is looked
  * whether the target has come to rest. */
 #define DELEGATE_NS 2000000000u
@@ -95,6 +97,8 @@ static void finish_snapshot(bool scanned, const char *failure)
 	count_limits();
 	write_header();
 	write_end();
+	if (g_taker.request.reason == CASTAWAY_REASON_ROTATE)
+		rotate_end(scanned, rawio_clock(CLOCK_MONOTONIC));
 	if (g_taker.from_outside)
 		control_answer(scanned ? NULL : failure);
 }
@@ -225,6 +229,22 @@ static bool comes_too_late(struct stop *stop, const struct request *from, bool l
 	return true;
 }
 
+/* The target stands: a copy of it is made, and it goes on. */
+static void take_stopped(struct stop *stop, bool listed, uint64_t start, const struct request *from)
+{
+	if (listed && !taker_fork_child(stop))
+		scan_here(stop);
+	if (listed && g_taker.request.scan)
+		stop_end(stop);
+	set_pause(start);
+	if (from != NULL)
+		request_answer(from, true);
+	if (g_taker.child == 0)
+		finish_snapshot(listed && g_taker.method == CASTAWAY_METHOD_INPLACE,
+				listed ? "heap: no child could be made"
+				       : "heap: the threads could not be listed");
+}
+
 static void take(const struct request *from)
 {
 	struct stop stop = {.install = install, .arg = (void *)(uintptr_t)from};
@@ -246,17 +266,41 @@ static void take(const struct request *from)
 	}
 	if (from == NULL || from->delegated)
 		end_waiting();
-	if (listed && !taker_fork_child(&stop))
-		scan_here(&stop);
-	if (listed && g_taker.request.scan)
+	take_stopped(&stop, listed, start, from);
+}
+
+/* One look for a moment at which the next file may begin; what a runtime's
+ * adapter knows need not be in it. */
+static bool try_rotation(void)
+{
+	struct stop stop = {.install = install};
+	uint64_t start;
+
+	writer_pump_pass(true);
+	start = rawio_clock(CLOCK_MONOTONIC);
+	if (!stop_begin(&stop, g_writer.target, NULL))
+		return false;
+	if (!rotate_begin(stop.method != CASTAWAY_METHOD_INPLACE, start)) {
 		stop_end(&stop);
-	set_pause(start);
-	if (from != NULL)
-		request_answer(from, true);
-	if (g_taker.child == 0)
-		finish_snapshot(listed && g_taker.method == CASTAWAY_METHOD_INPLACE,
-				listed ? "heap: no child could be made"
-				       : "heap: the threads could not be listed");
+		return false;
+	}
+	g_taker.ticks = emit_ticks();
+	g_taker.method = stop.method;
+	take_stopped(&stop, true, start, NULL);
+	return true;
+}
+
+static bool take_rotation(void)
+{
+	memset(&g_taker.request, 0, sizeof(g_taker.request));
+	g_taker.from_outside = false;
+	g_taker.request.scan = true;
+	g_taker.request.reason = CASTAWAY_REASON_ROTATE;
+	g_taker.request.index = snapshot_next_index();
+	for (unsigned i = 0; i < ROTATE_TRIES; i++)
+		if (try_rotation())
+			return true;
+	return false;
 }
 
 /* The exit moment has passed, or comes: the target's own snapshot is all there is. */
@@ -324,8 +368,12 @@ static void take_delegated(const struct request *from)
 
 static void begin_next(uint64_t now)
 {
-	const struct request *from = request_next();
+	const struct request *from;
 
+	/* Before what others ask for: they may do so all the time. */
+	if (g_config.scan && !g_taker.waiting && !process_is_ending() && rotate_due(now) && take_rotation())
+		return;
+	from = request_next();
 	if (from != NULL && from->delegated) {
 		take_delegated(from);
 	} else if (from != NULL) {
@@ -400,5 +448,6 @@ void taker_request(const char *name)
 
 void taker_reset(void)
 {
+	rotate_reset();
 	memset(&g_taker, 0, sizeof(g_taker));
 }

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "object.h"
 #include "rawio.h"
 #include "strings.h"
 #include "taker_internal.h"
@@ -34,6 +35,7 @@ static void child_main(const struct stop *stop)
 	bool ok;
 
 	child_settle();
+	object_after_fork(); /* a thread that held a lock is not here */
 	writer_file_divert(g_taker.fd);
 	ok = strings_child_begin(STRINGS_CHILD + g_taker.names) &&
 	     snapshot_scan(&g_taker.request, stop->threads, stop->count, &g_taker.totals);

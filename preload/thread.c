@@ -116,6 +116,7 @@ static void own(struct thread *thread)
 	thread->buffer = NULL;
 	thread->limit = 0;
 	thread->in_unwind = 0;
+	thread->counting = 0;
 	thread->rounds = 0;
 	thread->kernel_tid = rawio_tid();
 	thread->start_ticks = emit_ticks();
@@ -182,7 +183,8 @@ void thread_after_fork(void)
 		thread->buffer = NULL;
 		thread->limit = 0;
 		thread->in_unwind = 0;
-		thread->events = thread->dropped = 0;
+		thread->counting = 0;
+		thread->events = thread->dropped = thread->left_out = 0;
 		if (thread == self)
 			continue;
 		thread->kernel_tid = 0;

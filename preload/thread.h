@@ -26,6 +26,7 @@ struct thread {
 	int32_t kernel_tid;
 	uint32_t in_unwind; /* 1 while libunwind may hold its locks: fork waits for that */
 	uint32_t finished;  /* enum thread_life; after the key destructor */
+	uint32_t counting;  /* 1 while the objects may be ahead of the events */
 
 	/* For the THREADS table: written by the owner, then `announced` is set to
 	 * the number by the writer. */
@@ -40,6 +41,7 @@ struct thread {
 	uint64_t last_ticks; /* decoder state of the current buffer */
 	uint64_t last_block, last_object;
 	uint64_t events, dropped;
+	uint64_t left_out; /* events=live */
 
 	/* shadow.c */
 	struct pool_cache block_free;

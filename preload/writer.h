@@ -58,6 +58,7 @@ struct section {
 	struct buffer *buffer;
 	uint16_t type;
 	bool failed;
+	bool direct; /* set before: to the file at once, in the snapshot's child and in the helper */
 };
 void section_begin(struct section *section, enum castaway_chunk_type type);
 /* Room for `size` more bytes (<= 32 KiB), or NULL.  `*end` style: write at the

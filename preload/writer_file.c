@@ -36,6 +36,7 @@ static struct {
 	int fd;            /* the pump's; valid in the helper's descriptor table, or in ours */
 	int open_here;     /* the target's own descriptor, -1 once the helper has its copy */
 	unsigned failures; /* after the first, only the last words are tried */
+	int former;        /* the full file's, until the next one takes its place; else -1 */
 	uint32_t sequence;
 	uint64_t offset; /* end of the last whole chunk */
 	dev_t device;
@@ -45,7 +46,7 @@ static struct {
 	uint8_t *staging;
 	uint8_t *packed; /* header and stored bytes, so that one write holds both */
 	size_t packed_size;
-} s_file = {.fd = -1, .open_here = -1};
+} s_file = {.fd = -1, .open_here = -1, .former = -1};
 
 static bool make_memory(void)
 {
@@ -85,7 +86,7 @@ void writer_file_reset(void)
 {
 	/* Set only if another thread forked while this file was being opened. */
 	writer_file_close();
-	s_file.fd = -1;
+	s_file.fd = s_file.former = -1;
 	s_file.failures = 0;
 	s_file.sequence = 0;
 	s_file.offset = 0;
@@ -116,6 +117,14 @@ static long create(void)
 	return fd;
 }
 
+/* Features that are not those of the settings. */
+static uint64_t origin(void)
+{
+	if (s_file.former >= 0)
+		return CASTAWAY_FEATURE_ROTATED;
+	return writer_is_pending() ? CASTAWAY_FEATURE_INHERITED : 0;
+}
+
 static long write_header(void)
 {
 	struct castaway_file_header header = {
@@ -123,8 +132,8 @@ static long write_header(void)
 		.version = CASTAWAY_FORMAT_VERSION,
 		.min_reader = CASTAWAY_FORMAT_MIN_READER,
 		.header_size = sizeof(header),
-		.features = (g_config.free_stacks ? CASTAWAY_FEATURE_FREE_STACKS : 0) |
-			    (writer_is_pending() ? CASTAWAY_FEATURE_INHERITED : 0),
+		.features = (g_config.free_stacks ? CASTAWAY_FEATURE_FREE_STACKS : 0) | origin() |
+			    (g_config.events_live ? CASTAWAY_FEATURE_LIVE : 0),
 		.pointer_size = sizeof(void *),
 		.endian = 1,
 		.machine = ARCH_ELF_MACHINE,
@@ -201,6 +210,61 @@ bool writer_file_reopen(void)
 	}
 	(void)RAW_CALL(SYS_flock, s_file.fd, LOCK_EX | LOCK_NB);
 	return true;
+}
+
+uint64_t writer_file_size(void)
+{
+	return s_file.offset;
+}
+
+/* NAME.next: false when that is no name. */
+static bool next_name(struct rawio_text *text, char *name, size_t size)
+{
+	rawio_text_begin(text, name, size);
+	rawio_text_put(text, g_config.output);
+	rawio_text_put(text, ".next");
+	return !text->full;
+}
+
+bool writer_file_begin_next(void)
+{
+	char name[sizeof(g_config.output) + 8];
+	struct rawio_text text;
+	const uint64_t full = s_file.offset;
+	long fd = next_name(&text, name, sizeof(name)) ? rawio_open(name, OPEN_FLAGS | O_CREAT | O_EXCL, 0600)
+						       : -ENAMETOOLONG;
+
+	if (fd < 0)
+		return false;
+	(void)RAW_CALL(SYS_flock, fd, LOCK_EX | LOCK_NB);
+	s_file.former = s_file.fd; /* stays open, and its lock held: whoever waits for the trace waits on */
+	s_file.fd = (int)fd;
+	if (write_header() >= 0) {
+		s_file.sequence = 0;
+		return true;
+	}
+	(void)RAW_CALL(SYS_unlink, name);
+	rawio_close(s_file.fd);
+	s_file.fd = s_file.former;
+	s_file.former = -1;
+	s_file.offset = full;
+	return false;
+}
+
+/* Not over a file that somebody else has put there. */
+bool writer_file_finish_next(void)
+{
+	char name[sizeof(g_config.output) + 8];
+	struct rawio_text text;
+	struct stat st;
+	bool done = next_name(&text, name, sizeof(name)) && RAW_CALL(SYS_stat, g_config.output, &st) == 0 &&
+		    st.st_dev == s_file.device && st.st_ino == s_file.inode &&
+		    RAW_CALL(SYS_rename, name, g_config.output) == 0;
+
+	rawio_close(s_file.former);
+	s_file.former = -1;
+	remember_identity();
+	return done;
 }
 
 bool writer_file_move(void)

@@ -75,6 +75,11 @@ bool writer_file_chunk(enum castaway_chunk_type type, uint32_t thread, const uin
  * takes them over, [0, end) of it. */
 void writer_file_divert(int fd);
 bool writer_file_adopt(int fd, uint64_t end);
+/* The next file, beside this one, to which chunks go from now on; and then in
+ * the place of this one, which is gone. */
+uint64_t writer_file_size(void);
+bool writer_file_begin_next(void);
+bool writer_file_finish_next(void);
 uint8_t *writer_file_staging(void); /* WRITER_STAGING bytes to build a payload in */
 
 /* writer_tables.c */
@@ -86,6 +91,7 @@ void writer_tables_reset(void);
 
 /* writer_pump.c */
 void writer_pump_start(void);
+void writer_pump_restart(void); /* in a new file all is written again that is in memory */
 void writer_pump_pass(bool parts);
 void writer_pump_end(enum castaway_end_reason reason);
 /* Inline mode: a pass by whoever gets the lock; false when another has it. */

@@ -12,6 +12,7 @@
 #include "arena.h"
 #include "castaway/codec.h"
 #include "rawio.h"
+#include "thread.h"
 #include "writer_internal.h"
 
 #define CLOCK_INTERVAL_NS 1000000000u
@@ -28,6 +29,20 @@ void writer_pump_start(void)
 {
 	writer_tables_start();
 	write_clock();
+}
+
+void writer_pump_restart(void)
+{
+	const uint32_t slots = __atomic_load_n(&g_writer.slots, __ATOMIC_ACQUIRE);
+
+	/* A buffer of which the former file has a part is written again from its
+	 * begin, without which the rest cannot be read. */
+	for (uint32_t i = 0; i < slots; i++)
+		g_writer_slots[i].flushed = 0;
+	for (struct thread *thread = thread_first(); thread != NULL; thread = thread->next)
+		__atomic_store_n(&thread->announced, 0, __ATOMIC_RELEASE);
+	writer_tables_reset();
+	writer_pump_start();
 }
 
 /* A part of an event buffer: [flushed, filled). */

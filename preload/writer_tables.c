@@ -244,14 +244,17 @@ static void write_limits(void)
 void writer_tables_end(enum castaway_end_reason reason)
 {
 	struct chunk chunk;
-	uint64_t events = 0, dropped = 0;
+	uint64_t events = 0, dropped = 0, left_out = 0;
 
 	for (struct thread *thread = thread_first(); thread != NULL; thread = thread->next) {
 		events += __atomic_load_n(&thread->events, __ATOMIC_RELAXED);
 		dropped += __atomic_load_n(&thread->dropped, __ATOMIC_RELAXED);
+		left_out += __atomic_load_n(&thread->left_out, __ATOMIC_RELAXED);
 	}
 	limits_count(CASTAWAY_LIMIT_DROPPED_EVENTS, dropped - s_written.dropped, NULL);
 	s_written.dropped = dropped;
+	if (left_out > 0)
+		limits_set(CASTAWAY_LIMIT_NO_HISTORY, left_out);
 	write_limits();
 	chunk = open_chunk(CASTAWAY_CHUNK_END);
 	put_u64(&chunk, emit_ticks());

@@ -98,7 +98,10 @@ void refs_print_text(const struct query *query, const struct balance_object *obj
 	textout_put(&out, ": count %" PRId64 "; %" PRIu64 " taken, %" PRIu64 " given back\n", balance->counts,
 		    balance->refs, balance->unrefs);
 	if (balance->before)
-		textout_put(&out, "%+" PRId64 " from before the trace\n", balance->before);
+		textout_put(&out, "%+" PRId64 " %s\n", balance->before,
+			    query->trace->header.features & CASTAWAY_FEATURE_LIVE
+				    ? "known by its count only: recorded with events=live"
+				    : "from before the trace");
 	if (balance->unseen)
 		textout_put(&out,
 			    "%+" PRId64 " by calls that are not seen: inside the runtime's own library\n",

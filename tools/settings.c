@@ -28,6 +28,13 @@ static bool parse_BOOL(const struct option_row *row, const char *argument)
 	return append(row->name, argument);
 }
 
+static bool parse_EVENTS(const struct option_row *row, const char *argument)
+{
+	if (strcmp(argument, "all") && strcmp(argument, "live"))
+		return false;
+	return append(row->name, argument);
+}
+
 static bool parse_UINT(const struct option_row *row, const char *argument)
 {
 	uint64_t number;
@@ -35,12 +42,14 @@ static bool parse_UINT(const struct option_row *row, const char *argument)
 	return option_parse_number(argument, &number) && append(row->name, argument);
 }
 
-#define ARGUMENT_BOOL   "yes|no"
-#define ARGUMENT_UINT   "N"
-#define DEFAULT_BOOL_0  "no"
-#define DEFAULT_BOOL_1  "yes"
-#define DEFAULT_BOOL(v) DEFAULT_BOOL_##v
-#define DEFAULT_UINT(v) #v
+#define ARGUMENT_BOOL     "yes|no"
+#define ARGUMENT_UINT     "N"
+#define ARGUMENT_EVENTS   "all|live"
+#define DEFAULT_BOOL_0    "no"
+#define DEFAULT_BOOL_1    "yes"
+#define DEFAULT_BOOL(v)   DEFAULT_BOOL_##v
+#define DEFAULT_UINT(v)   #v
+#define DEFAULT_EVENTS(v) "all"
 #define X(type, key, field, value, help) \
 	{key, 0, ARGUMENT_##type, parse_##type, NULL, help " (default: " DEFAULT_##type(value) ")"},
 const struct option_row settings_rows[] = {CONFIG_KEYS(X){0}};

@@ -61,6 +61,8 @@ enum castaway_clock_source {
 enum castaway_feature {
 	CASTAWAY_FEATURE_FREE_STACKS = 1 << 0, /* FREE events carry stacks */
 	CASTAWAY_FEATURE_INHERITED = 1 << 1,   /* child of fork: starts with an INHERIT snapshot */
+	CASTAWAY_FEATURE_ROTATED = 1 << 3,     /* followed a full file: starts with a ROTATE snapshot */
+	CASTAWAY_FEATURE_LIVE = 1 << 2,        /* no events of blocks and objects: snapshots hold the state */
 };
 
 /* ---- chunk header: 32 bytes, followed by stored_size bytes ---------------- */
@@ -235,7 +237,8 @@ enum castaway_gc_control {
 	X("inherit", INHERIT, 5) /* state of the parent at fork; not an analysis moment */   \
 	X("late", LATE, 6)       /* after destructors */                                     \
 	X("confirm", CONFIRM, 7) /* a first look, that the next snapshot is compared with */ \
-	X("signal", SIGNAL, 8)   /* a signal ends the program; its name is the snapshot's */
+	X("signal", SIGNAL, 8)   /* a signal ends the program; its name is the snapshot's */ \
+	X("rotate", ROTATE, 9)   /* the state that a file begins with which followed a full one */
 
 enum castaway_snapshot_reason {
 #define X(name, constant, number) CASTAWAY_REASON_##constant = number,
@@ -325,7 +328,12 @@ enum castaway_strength {
 	X(UNREAD, 27, "unread-memory",                                                                   \
 	  "bytes of memory that the scan could not read: what they point to may look lost")              \
 	X(NAMESPACE, 28, "namespace",                                                                    \
-	  "libraries opened in a namespace of their own (dlmopen); their blocks are not seen")
+	  "libraries opened in a namespace of their own (dlmopen); their blocks are not seen")           \
+	X(NO_HISTORY, 29, "no-history",                                                                  \
+	  "events left out (events=live): only what lives at a snapshot is told")                        \
+	X(ROTATED, 30, "rotated",                                                                        \
+	  "times the trace was begun anew (max-size); what was over by then is not told")                \
+	X(NOT_ROTATED, 31, "not-rotated", "times the trace could not be begun anew and went on growing")
 
 enum castaway_limit {
 #define X(constant, number, code, message) CASTAWAY_LIMIT_##constant = number,

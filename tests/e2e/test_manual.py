@@ -64,12 +64,13 @@ def options(directory):
 def setting_keys(directory):
     """libcastaway(7) describes exactly the settings of the preload, with their defaults"""
     with open(os.path.join(SOURCE, "preload", "config.h")) as file:
-        listed = re.findall(r'X\((BOOL|UINT), "([^"]+)", \w+, (\d+),', file.read())
+        listed = re.findall(r'X\((BOOL|UINT|EVENTS), "([^"]+)", \w+, (\d+),', file.read())
     text = page("libcastaway.7")
     for kind, key, value in listed:
         entry = re.search(r"^\.It Cm %s Ns = Ns .*?^The default is (\w+)\.$" % re.escape(key), text, re.M | re.S)
         assert entry, "no entry: " + key
-        equal(entry.group(1), {"0": "no", "1": "yes"}[value] if kind == "BOOL" else value, key)
+        words = {"BOOL": {"0": "no", "1": "yes"}, "EVENTS": {"0": "all", "1": "live"}}
+        equal(entry.group(1), words.get(kind, {}).get(value, value), key)
     equal(settings(), {key for _, key, _ in listed})
 
 
