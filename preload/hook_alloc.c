@@ -18,7 +18,8 @@
 #include "stack.h"
 
 /* Larger blocks are seldom recycled as a whole, and often never used up. */
-#define SCRUB_MAX 4096u
+#define SCRUB_MAX   4096u
+#define SCRUB_WORDS 128u /* up to here a call of memset costs more than its work */
 
 static void birth(void *block, size_t size, const struct stack_start *start)
 {
@@ -79,12 +80,27 @@ static void undo_death(const struct shadow_block *former)
 	guard_leave(&guard);
 }
 
+static inline void zero_word(char *bytes)
+{
+	__builtin_memset(bytes, 0, sizeof(uint64_t));
+}
+
 /* Recycled memory still holds the pointers that it held before, and would keep
- * alive what they lead to. */
+ * alive what they lead to.  What is shorter than a pointer holds none. */
 static inline void scrub(void *block, size_t from, size_t to)
 {
-	if (g_config.scrub && g_config.scan && from < to && to <= SCRUB_MAX)
-		memset((char *)block + from, 0, to - from);
+	char *bytes = block;
+
+	if (!g_config.scrub || !g_config.scan || to > SCRUB_MAX || to < from + sizeof(uint64_t))
+		return;
+	if (to - from > SCRUB_WORDS) {
+		memset(bytes + from, 0, to - from);
+		return;
+	}
+	/* The last word overlaps. */
+	for (; from + sizeof(uint64_t) < to; from += sizeof(uint64_t))
+		zero_word(bytes + from);
+	zero_word(bytes + to - sizeof(uint64_t));
 }
 
 static inline void *born(void *block, size_t size, const struct stack_start *start)
