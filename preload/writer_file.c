@@ -28,9 +28,9 @@
 #define HEADER_SIZE sizeof(struct castaway_chunk_header)
 /* Smaller payloads gain nothing. */
 #define COMPRESS_MIN 128u
-/* Events that compress to more than 3/4 are worth little work: the entropy coding
+/* Events that compress to more than 13/16 are worth little work: the entropy coding
  * of the next ones is left out, which is most of it, and then tried again. */
-#define POOR_CHUNKS 15u
+#define POOR_CHUNKS 7u
 
 static struct {
 	int fd;            /* the pump's; valid in the helper's descriptor table, or in ours */
@@ -320,7 +320,7 @@ static size_t compress(enum castaway_chunk_type type, uint8_t *packed, size_t ro
 	stored = ZSTD_compress2(s_file.context, packed, room, payload, size);
 	if (quick)
 		s_file.poor--;
-	else if (events && !ZSTD_isError(stored) && stored > size / 4 * 3)
+	else if (events && !ZSTD_isError(stored) && stored > size / 16 * 13)
 		s_file.poor = POOR_CHUNKS;
 	return ZSTD_isError(stored) || stored >= size ? 0 : stored;
 }

@@ -171,6 +171,85 @@ static FRAME uint32_t from_here(unsigned depth)
 	return node;
 }
 
+/* ---- the same few ways, again and again ------------------------------------------- */
+
+static FRAME void way_plain(void)
+{
+	capture();
+	KEEP_CALL;
+}
+
+static FRAME void way_pointer(void) __attribute__((optimize("no-omit-frame-pointer")));
+static FRAME void way_pointer(void)
+{
+	way_plain();
+	KEEP_CALL;
+}
+
+/* What it finds in rbp is its caller's, and it hands on something else. */
+static FRAME void way_busy(void) __attribute__((optimize("O2,omit-frame-pointer")));
+static FRAME void way_busy(void)
+{
+	__asm__ volatile("xor %%ebp, %%ebp" ::: "rbx", "r12", "memory", "rbp");
+	way_pointer();
+	KEEP_CALL;
+}
+
+static FRAME void way_alloca(unsigned room)
+{
+	volatile char *bytes = alloca(16 + room);
+
+	bytes[0] = 1;
+	way_busy();
+	bytes[1] = bytes[0];
+}
+
+static FRAME void all_ways(unsigned round)
+{
+	way_plain();
+	way_pointer();
+	way_busy();
+	way_alloca(round % 3 * 64);
+	KEEP_CALL;
+}
+
+/* Frames alike but for where they are called from, and what they keep in rbp. */
+static FRAME void trunk(unsigned round, unsigned depth) __attribute__((optimize("O2,omit-frame-pointer")));
+static FRAME void trunk(unsigned round, unsigned depth)
+{
+	__asm__ volatile("mov %0, %%ebp" ::"r"(round) : "rbx", "r12", "rbp");
+	if (depth == 0) {
+		all_ways(round);
+	} else if (round % 2) {
+		trunk(round / 2, depth - 1);
+		__asm__ volatile("nop"); /* another place to come back to */
+	} else {
+		trunk(round / 2, depth - 1);
+	}
+	KEEP_CALL;
+}
+
+static FRAME void trunk_alloca(unsigned round)
+{
+	volatile char *bytes = alloca(16 + round % 5 * 16);
+
+	bytes[0] = 1;
+	trunk(round, 3);
+	bytes[1] = bytes[0];
+}
+
+static void test_same_ways(void **state)
+{
+	size_t before = s_compared;
+
+	for (unsigned round = 0; round < 600; round++) {
+		all_ways(round);
+		trunk(round / 4, 4);
+		trunk_alloca(round / 8);
+	}
+	assert_int_equal(s_compared - before, 600 * 3 * 4);
+}
+
 static void test_same_stack_same_node(void **state)
 {
 	uint32_t nodes[2];
@@ -315,10 +394,11 @@ static void test_too_deep(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_random_walks),    cmocka_unit_test(test_same_stack_same_node),
-		cmocka_unit_test(test_modules_changed), cmocka_unit_test(test_longjmp),
-		cmocka_unit_test(test_thread),          cmocka_unit_test(test_coroutine),
-		cmocka_unit_test(test_signals),         cmocka_unit_test(test_too_deep),
+		cmocka_unit_test(test_random_walks), cmocka_unit_test(test_same_stack_same_node),
+		cmocka_unit_test(test_same_ways),    cmocka_unit_test(test_modules_changed),
+		cmocka_unit_test(test_longjmp),      cmocka_unit_test(test_thread),
+		cmocka_unit_test(test_coroutine),    cmocka_unit_test(test_signals),
+		cmocka_unit_test(test_too_deep),
 	};
 
 	s_replay = unwind_replay_new(DEPTH);

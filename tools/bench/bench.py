@@ -43,7 +43,7 @@ class Tools:
         self.full = shutil.which("heaptrack") if full else None
 
     def kinds(self):
-        kinds = ["bare", "castaway", "castaway, scan"]
+        kinds = ["bare", "castaway"]
         if self.heaptrack:
             kinds.append("heaptrack")
         if self.full:
@@ -52,10 +52,9 @@ class Tools:
 
     # Environment and command of one kind of run.
     def prepare(self, kind, command, output):
-        # The scan of the heap at the end is no part of the recording, and heaptrack has none.
-        if kind.startswith("castaway"):
-            return {"LD_PRELOAD": self.library, "CASTAWAY_OUTPUT": output,
-                    "CASTAWAY_OPTIONS": "scan=yes" if kind.endswith("scan") else "scan=no"}, command
+        # With its defaults: the scan of the heap at the end, which heaptrack does not have, is in it.
+        if kind == "castaway":
+            return {"LD_PRELOAD": self.library, "CASTAWAY_OUTPUT": output}, command
         if kind == "heaptrack":
             return {"LD_PRELOAD": self.heaptrack, "DUMP_HEAPTRACK_OUTPUT": output}, command
         if kind == "heaptrack, interpreted":
@@ -117,8 +116,8 @@ def ratio(above, below):
     return statistics.median(a.seconds / b.seconds for a, b in zip(above, below) if b.seconds > 0)
 
 
-HEADER = ["program", "events", "bare s", "castaway / bare", "with the scan / bare", "heaptrack's preload / castaway",
-          "heaptrack / castaway", "peak MiB bare, castaway, heaptrack's preload", "bytes per event"]
+HEADER = ["program", "events", "bare s", "castaway / bare", "heaptrack's preload / castaway", "heaptrack / castaway",
+          "peak MiB bare, castaway, heaptrack's preload", "bytes per event"]
 
 
 def row(name, runs, events):
@@ -126,8 +125,7 @@ def row(name, runs, events):
     raw, full = runs.get("heaptrack"), runs.get("heaptrack, interpreted")
     peaks = [median_of(runs[kind], "peak") for kind in ("bare", "castaway", "heaptrack") if kind in runs]
     return [name, "%.2f M" % (events / 1e6), "%.2f" % median_of(runs["bare"], "seconds"),
-            "%.2f" % ratio(ours, runs["bare"]), "%.2f" % ratio(runs["castaway, scan"], runs["bare"]),
-            "%.2f" % ratio(raw, ours) if raw else "-",
+            "%.2f" % ratio(ours, runs["bare"]), "%.2f" % ratio(raw, ours) if raw else "-",
             "%.2f" % ratio(full, ours) if full else "-", ", ".join("%.0f" % peak for peak in peaks),
             "%.2f" % (median_of(ours, "size") / events) if events >= 100000 else "-"]
 
