@@ -16,27 +16,27 @@ def counts(directory, *command):
 @case
 def nothing(directory):
     """an ordinary program has no limit"""
-    equal(counts(directory, "limits", "nothing"), {})
-    equal(counts(directory, "limits", "base", tracee(LIBRARY)), {}, "dlmopen into the program's own namespace")
+    equal(counts(directory, "unseen", "nothing"), {})
+    equal(counts(directory, "unseen", "base", tracee(LIBRARY)), {}, "dlmopen into the program's own namespace")
 
 
 @case
 def own_malloc(directory):
     """a program that defines malloc"""
-    equal(counts(directory, "limits_own_malloc", "nothing"), {"own-malloc": 1})
+    equal(counts(directory, "unseen_own_malloc", "nothing"), {"own-malloc": 1})
 
 
 @case
 def libraries_apart(directory):
     """libraries that do not use the hooked malloc: RTLD_DEEPBIND, and a namespace of their own"""
-    equal(counts(directory, "limits", "deepbind", tracee(LIBRARY)), {"deepbind": 1})
-    equal(counts(directory, "limits", "namespace", tracee(LIBRARY)), {"namespace": 1})
+    equal(counts(directory, "unseen", "deepbind", tracee(LIBRARY)), {"deepbind": 1})
+    equal(counts(directory, "unseen", "namespace", tracee(LIBRARY)), {"namespace": 1})
 
 
 @case
 def unread_memory(directory):
     """a mapping that reaches beyond its file: three pages that cannot be read"""
-    equal(counts(directory, "limits", "unread"), {"unread-memory": 3 * 4096})
+    equal(counts(directory, "unseen", "unread"), {"unread-memory": 3 * 4096})
 
 
 main()
