@@ -9,6 +9,10 @@
  * four letters can be an address, and so can a hash, or a string's state, of which
  * only the lowest byte is ever written.
  *
+ * The heads of the collector's lists: their links lead to the first and the last
+ * object of a generation, whoever that is, and own nothing.  And the ends of the
+ * arrays in which objects wait to be used again, and of the stacks of frames.
+ *
  * Source: CPython 3.11, Objects/obmalloc.c: an aligned pool begins with a header,
  * then come blocks of one size, of which those behind `nextoffset` were never
  * used, and the free ones are a list.  The same in 3.12 and 3.13.  A pool is only
@@ -22,11 +26,15 @@
 #include "castaway/codec.h"
 #include "cpython.h"
 
-#define POOL_SIZE    16384u
-#define POOL_HEADER  48u
-#define POOL_CLASSES 32u /* block sizes: 16, 32 ... 512 */
-#define BLOCKS_MAX   ((POOL_SIZE - POOL_HEADER) / 16u)
-#define RULE_BYTES   (2 + CODEC_VARINT_MAX)
+#define POOL_SIZE      16384u
+#define POOL_HEADER    48u
+#define POOL_CLASSES   32u /* block sizes: 16, 32 ... 512 */
+#define BLOCKS_MAX     ((POOL_SIZE - POOL_HEADER) / 16u)
+#define PARKED_MAX     80u    /* of lists, dicts and their tables each */
+#define PARKED_WITHIN  16384u /* bytes behind the state of the collector */
+#define THREADS_WITHIN (256u << 10)
+#define FRAMES_ALIGNED 4096u
+#define RULE_BYTES     (2 + CODEC_VARINT_MAX)
 
 struct py_pool {
 	uint32_t count, padding;
@@ -127,9 +135,29 @@ static uint64_t look_at_arena(struct look *look, uint64_t start)
 }
 
 #define OBJECT_HEAD  16u
+#define GC_HEAD      16u
 #define STRING_STATE 32u
 #define STRING_TEXT  48u   /* or 8 bytes earlier, but there may be a pointer in 3.11 */
 #define STRING_ASCII 0x60u /* compact, and nothing but ASCII */
+
+/* An object of the collector's that nobody counts waits to be used again: what is
+ * in it belonged to its former self, but for the link to the next such tuple. */
+static void look_at_waiting(struct look *look, const struct scan_block *block)
+{
+	const uint64_t end = block->address + block->size;
+	const uint64_t start = block->address + GC_HEAD + OBJECT_HEAD + 8;
+	const struct py_object *object;
+
+	if (start + 8 > end || !maps_readable(look->maps, block->address, end))
+		return;
+	object = (const struct py_object *)(uintptr_t)(block->address + GC_HEAD);
+	if (object->refcount != 0)
+		return;
+	if (object->type == g_py.PyTuple_Type)
+		borrow_words(look, start + 8, end);
+	else if (object->type == g_py.PyList_Type || object->type == g_py.PyDict_Type)
+		borrow_words(look, start, end);
+}
 
 static void look_at_object(struct look *look, const struct scan_block *block)
 {
@@ -150,6 +178,87 @@ static void look_at_object(struct look *look, const struct scan_block *block)
 	}
 }
 
+/* Objects that wait for use again keep their type. */
+static bool all_parked(const struct look *look, const uint64_t *list, uint64_t count, const void *type)
+{
+	for (uint64_t i = 0; i < count; i++) {
+		const struct py_object *object = (const struct py_object *)(uintptr_t)list[i];
+
+		if (list[i] % 8 != 0 || !maps_readable(look->maps, list[i], list[i] + sizeof(*object)) ||
+		    (const void *)object->type != type)
+			return false;
+	}
+	return true;
+}
+
+static void borrow_rest(struct look *look, const uint64_t *list, uint64_t count)
+{
+	borrow_words(look, (uint64_t)(uintptr_t)(list + count), (uint64_t)(uintptr_t)(list + PARKED_MAX));
+}
+
+/* 3.11 keeps lists, dicts and dicts' tables in three arrays, each followed by the
+ * number of those that wait.  What stands behind that number was taken out, and is
+ * somebody else's memory by now. */
+static bool look_at_parked(struct look *look, const uint64_t *lists)
+{
+	const uint64_t *dicts = lists + PARKED_MAX + 1, *tables = dicts + PARKED_MAX + 1;
+
+	if (lists[PARKED_MAX] > PARKED_MAX || dicts[PARKED_MAX] > PARKED_MAX ||
+	    tables[PARKED_MAX] > PARKED_MAX || (lists[PARKED_MAX] | dicts[PARKED_MAX]) == 0 ||
+	    !all_parked(look, lists, lists[PARKED_MAX], g_py.PyList_Type) ||
+	    !all_parked(look, dicts, dicts[PARKED_MAX], g_py.PyDict_Type))
+		return false;
+	borrow_rest(look, lists, lists[PARKED_MAX]);
+	borrow_rest(look, dicts, dicts[PARKED_MAX]);
+	borrow_rest(look, tables, tables[PARKED_MAX]);
+	return true;
+}
+
+/* Python frames lie on stacks of their own: a thread's state has the stack's last
+ * piece, its top and its limit one after the other.  What lies above the top was
+ * in frames that have returned. */
+static void look_at_frames(struct look *look, const uint64_t *words)
+{
+	const uint64_t piece = words[0], top = words[1], limit = words[2];
+	uint64_t size;
+
+	if (piece == 0 || piece % FRAMES_ALIGNED != 0 || top <= piece || top > limit || top % 8 != 0 ||
+	    !maps_readable(look->maps, piece, limit))
+		return;
+	memcpy(&size, (const void *)(uintptr_t)(piece + 8), sizeof(size));
+	if (limit - piece == size)
+		borrow_words(look, top, limit);
+}
+
+/* The first thread's state lies in that of the interpreter, or behind it. */
+static void look_at_threads(struct look *look)
+{
+	const uint64_t start = (uint64_t)(uintptr_t)g_py.PyInterpreterState_Main();
+
+	for (uint64_t at = start; at != 0 && at < start + THREADS_WITHIN; at += 8) {
+		if (!maps_readable(look->maps, at, at + 3 * sizeof(uint64_t)))
+			return;
+		look_at_frames(look, (const uint64_t *)(uintptr_t)at);
+	}
+}
+
+static void look_at_interpreter(struct look *look)
+{
+	const struct py_gc *gc = cpython_gc_find();
+	const uint64_t start = (uint64_t)(uintptr_t)(gc + 1), end = start + PARKED_WITHIN;
+
+	look_at_threads(look);
+	if (gc == NULL)
+		return;
+	borrow_words(look, (uint64_t)(uintptr_t)gc, (uint64_t)(uintptr_t)gc->stats);
+	if (!maps_readable(look->maps, start, end + 3 * (PARKED_MAX + 1) * sizeof(uint64_t)))
+		return;
+	for (uint64_t at = (start + 7) & ~UINT64_C(7); at < end; at += 8) {
+		if (look_at_parked(look, (const uint64_t *)(uintptr_t)at))
+			return;
+	}
+}
+
 bool cpython_pool_rules(const struct snapshot_view *view)
 {
 	struct look *look = arena_map(sizeof(*look));
@@ -161,6 +270,7 @@ bool cpython_pool_rules(const struct snapshot_view *view)
 	look->maps = view->maps;
 	if (!payload_begin(&look->payload, view->snapshot, CASTAWAY_CHUNK_EDGE_RULES))
 		return false;
+	look_at_interpreter(look);
 	for (uint32_t i = 0; i < look->index->count; i++) {
 		const struct scan_block *block = &look->index->blocks[i];
 		const uint64_t start = block->address & ~(uint64_t)(POOL_SIZE - 1);
@@ -168,6 +278,7 @@ bool cpython_pool_rules(const struct snapshot_view *view)
 		if (block->runtime != CASTAWAY_RUNTIME_CPYTHON)
 			continue;
 		look_at_object(look, block);
+		look_at_waiting(look, block);
 		if (start >= done) {
 			uint64_t end = look_at_arena(look, start);
 

@@ -122,11 +122,14 @@ void gobject_pycall_rules(struct gobject_heap *heap)
 	}
 	for (size_t i = 0; module != NULL && i < heap->maps->count; i++) {
 		const struct maps_entry *entry = &heap->maps->entries[i];
+		/* The kernel makes one mapping of the module's last pages and of
+		 * anonymous memory that happens to lie behind them. */
+		const uint64_t start = entry->start > module->start ? entry->start : module->start;
+		const uint64_t end = entry->end < module->end ? entry->end : module->end;
 
-		if (!entry->writable || !entry->readable || entry->start < module->start ||
-		    entry->end > module->end)
+		if (!entry->writable || !entry->readable)
 			continue;
-		for (uint64_t at = entry->start; at + 8 * CALL_KEPT <= entry->end; at += 8) {
+		for (uint64_t at = start; at + 8 * CALL_KEPT <= end; at += 8) {
 			if (call_rules(heap, (const uint8_t *)(uintptr_t)at))
 				return;
 		}
