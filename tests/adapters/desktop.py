@@ -109,6 +109,12 @@ HEAD = "%-40s %7s %7s %9s %7s %8s %6s %8s %6s" % (
     "program", "status", "moments", "instances", "minis", "stranded", "likely", "over-ref", "misuse")
 
 
+def moments(trace):
+    """The snapshots of a trace that can be looked at: not those cut off, nor what fork left."""
+    snapshots = json.loads(castaway("info", "--format=json", trace).out)["snapshots"]
+    return [s["index"] for s in snapshots if s["complete"] and s["reason"] != "inherit"]
+
+
 def judge(row, traces):
     for trace in traces:
         last = report(trace, "--leaks")
@@ -116,7 +122,8 @@ def judge(row, traces):
             continue
         row.add(last)
         # On the way, references may be in any hand; a cycle that nobody holds is one at any time.
-        for index in range(min(last["trace"]["snapshots"], MOMENTS + 1) - 1):
+        before_last = [index for index in moments(trace) if index != last["snapshot"]["index"]]
+        for index in before_last[:MOMENTS]:
             before = report(trace, "--snapshot=%d" % index)
             row.moments += 1
             row.add_structures(before)
