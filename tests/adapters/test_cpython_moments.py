@@ -6,11 +6,9 @@
 import json
 import os
 import re
-import signal
-import subprocess
 import time
 
-from support import EXE, case, castaway, clean_environment, equal, limit_codes, main, report, traces_in, wait_for_writers
+from support import Running, case, castaway, equal, limit_codes, main, report, traces_in
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROGRAM = os.path.join(HERE, "programs", "moments.py")
@@ -19,39 +17,22 @@ LISTED = re.compile(r"gc: collectable <Node (0x[0-9a-f]+)>")
 PAIRS = 100
 
 
-class Running:
+class Moments(Running):
     def __init__(self, directory, how, *settings):
-        self.directory = directory
-        command = [EXE, "record", "--quiet", "-o", os.path.join(directory, "%e.%p.castaway"), *settings, "--",
-                   PYTHON, "-s", PROGRAM, how]
-        self.process = subprocess.Popen(command, env=clean_environment(), stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, start_new_session=True, bufsize=0)
-        self.pid = int(self.process.stdout.readline())
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.communicate()
+        super().__init__(directory, [PYTHON, "-s", PROGRAM, how], settings)
 
     def snapshot(self):
-        result = castaway("snapshot", self.pid)
+        result = super().snapshot()
         equal(result.status, 0, str(result))
 
     def finish(self):
         """The trace, and the pairs' addresses as the program's own collector lists them."""
-        out, _ = self.process.communicate(b"\n", timeout=60)
-        equal(self.process.returncode, 0, "exit status")
+        trace, out = super().finish()
         lines = out.decode().splitlines()
         equal(lines[-1], "done", "end of the listing")
-        traces = traces_in(self.directory)
-        wait_for_writers(traces)
-        equal(len(traces), 1, "traces")
         expected = {m.group(1) for m in map(LISTED.fullmatch, lines) if m}
         equal(len(expected), 2 * PAIRS, "garbage")
-        return traces[0], expected
+        return trace, expected
 
 
 def nodes(judged):
@@ -81,7 +62,7 @@ def expect_exact(trace, expected, index, reason):
 
 def outside_case(how, times, *settings):
     def test(directory):
-        with Running(directory, how, *settings) as running:
+        with Moments(directory, how, *settings) as running:
             for _ in range(times):
                 running.snapshot()
             trace, expected = running.finish()
@@ -106,7 +87,7 @@ outside_case("busy", 2, "--python-events=yes")
 @case
 def intervals(directory):
     """at intervals, of a busy program with several threads"""
-    with Running(directory, "crowd", "--snapshot-every=100") as running:
+    with Moments(directory, "crowd", "--snapshot-every=100") as running:
         # One may have been under way when the pairs were made.
         first = complete(directory) + 1
         deadline = time.monotonic() + 40
@@ -127,7 +108,7 @@ def complete(directory):
 @case
 def nothing_allocated(directory):
     """a thread that never lets go and allocates nothing: the trace says so, and the program goes on"""
-    with Running(directory, "nothing") as running:
+    with Moments(directory, "nothing") as running:
         running.snapshot()
         trace, _ = running.finish()
     judged = report(trace, "--snapshot=0")
@@ -141,7 +122,7 @@ def nothing_allocated(directory):
 @case
 def with_lock(directory):
     """castaway_snapshot() called with the lock"""
-    with Running(directory, "with_lock") as running:
+    with Moments(directory, "with_lock") as running:
         trace, expected = running.finish()
     equal(expect_exact(trace, expected, 0, "api")["snapshot"]["label"], "asked for", "name")
 
@@ -149,7 +130,7 @@ def with_lock(directory):
 @case
 def without_lock(directory):
     """castaway_snapshot() called without the lock, while others run Python code"""
-    with Running(directory, "without_lock") as running:
+    with Moments(directory, "without_lock") as running:
         trace, expected = running.finish()
     expect_exact(trace, expected, 0, "api")
 

@@ -6,9 +6,8 @@
 import json
 import os
 import shutil
-import subprocess
 
-from support import (EXE, Skip, case, castaway, clean_environment, equal, functions,
+from support import (Running, Skip, case, castaway, equal, functions,
                      limit_codes, main, member_types,
                      only_structure, record, report, run, stranded)
 
@@ -168,15 +167,9 @@ def requested(directory):
     """a snapshot that somebody else asks for knows the types, too: the main loop went to sleep before"""
     if not os.path.exists(PROGRAM):
         raise Skip("built without GLib's headers")
-    trace = os.path.join(directory, "serve.castaway")
-    command = [EXE, "record", "--quiet", "--scan=yes", "-o", trace, "--", PROGRAM, "pair", "serve"]
-    with subprocess.Popen(command, env=clean_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as recorder:
-        try:
-            pid = int(recorder.stdout.readline())
-            equal(castaway("snapshot", pid).status, 0, "castaway snapshot")
-        finally:
-            recorder.stdin.close()
-        equal(recorder.wait(timeout=60), 0, "status")
+    with Running(directory, [PROGRAM, "pair", "serve"], ["--scan=yes"]) as running:
+        equal(running.snapshot().status, 0, "castaway snapshot")
+        trace, _ = running.finish(b"")
     for index in ("0", "1"):
         found = only_structure(report(trace, "--snapshot=" + index))
         equal(member_types(found), ["Node", "Node"], "members in snapshot " + index)

@@ -113,6 +113,39 @@ def record_one(directory, command, options=(), status=0, **kw):
     return result.traces[0]
 
 
+class Running:
+    """A program under `castaway record` that has told its process id and waits for its standard input."""
+
+    def __init__(self, directory, command, settings=(), env=None):
+        self.directory = directory
+        output = os.path.join(directory, "%e.%p.castaway")
+        # Without a buffer: what is read ahead for a line would be lost to communicate().
+        self.process = subprocess.Popen([EXE, "record", "--quiet", "-o", output, *settings, "--", *command],
+                                        env=clean_environment(env), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        start_new_session=True, bufsize=0)
+        self.pid = int(self.process.stdout.readline())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.communicate()
+
+    def snapshot(self, *options):
+        return castaway("snapshot", *options, self.pid)
+
+    def finish(self, data=b"\n", status=0):
+        """Tells it to end; its only trace, and what it printed."""
+        out, _ = self.process.communicate(data, timeout=TIMEOUT)
+        equal(self.process.returncode, status, "exit status")
+        traces = traces_in(self.directory)
+        wait_for_writers(traces)
+        equal(len(traces), 1, "traces")
+        return traces[0], out
+
+
 def report(trace, *options):
     """The JSON report of a trace."""
     result = castaway("analyze", trace, "--format=json", "--quiet", *options)

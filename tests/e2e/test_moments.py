@@ -4,16 +4,12 @@
 # while a program is being torn down.
 import os
 import signal
-import subprocess
-import time
 
-from support import (EXE, FOUND, case, castaway, clean_environment, equal, limit_codes, main, member, record, record_one,
-                     report, run, tracee)
+from support import FOUND, Running, case, castaway, equal, limit_codes, main, member, record_one, report, tracee
 from traceformat import Trace
 
 EXIT, REQUEST, INTERVAL, API, LATE, CONFIRM, SIGNAL = 1, 2, 3, 4, 6, 7, 8  # reasons
 ENVIRONMENT = {"MALLOC_PERTURB_": "0"}  # glibc must not overwrite what is freed, as Meson has it do
-DEADLINE = 20
 
 
 def moments(trace):
@@ -101,36 +97,17 @@ def faults(directory):
     equal(moments(trace), [], "not asked for")
 
 
-class Waiting:
-    """The tracee, when it has said its process id."""
-
-    def __init__(self, directory, name, *settings):
-        self.trace = os.path.join(directory, name + ".castaway")
-        command = [EXE, "record", "--quiet", "-o", self.trace, *settings, "--", tracee("moments"), name]
-        self.process = subprocess.Popen(command, env=clean_environment(ENVIRONMENT), stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, start_new_session=True)
-        self.pid = int(self.process.stdout.readline())
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.communicate()
-
-    def finish(self, data=b""):
-        self.process.communicate(data, timeout=DEADLINE)
-        return self.process.returncode
+def running(directory, name, *settings):
+    return Running(directory, [tracee("moments"), name], settings, ENVIRONMENT)
 
 
 @case
 def terminated(directory):
     """SIGTERM is looked at on request, and ends the program all the same"""
-    with Waiting(directory, "wait", "--snapshot-at-term=yes") as waiting:
-        os.kill(waiting.pid, signal.SIGTERM)
-        equal(waiting.finish(), 128 + signal.SIGTERM, "status")
-    equal((moments(waiting.trace), leaked(waiting.trace)[0]), ([(SIGNAL, "SIGTERM")], [4011]))
+    with running(directory, "wait", "--snapshot-at-term=yes") as program:
+        os.kill(program.pid, signal.SIGTERM)
+        trace, _ = program.finish(b"", 128 + signal.SIGTERM)
+    equal((moments(trace), leaked(trace)[0]), ([(SIGNAL, "SIGTERM")], [4011]))
 
 
 @case
@@ -144,12 +121,12 @@ def handlers_of_its_own(directory):
 @case
 def torn_down(directory):
     """a program that is being torn down is not looked at from outside or at intervals"""
-    with Waiting(directory, "teardown", "--snapshot-every=1") as waiting:
-        result = castaway("snapshot", waiting.pid)
+    with running(directory, "teardown", "--snapshot-every=1") as program:
+        result = program.snapshot()
         equal(result.status, 1, str(result))
         member(b"the program was ending", result.err, "message")
-        equal(waiting.finish(b"\n"), 0, "status")
-    equal(moments(waiting.trace)[-1], (EXIT, ""), "the last one")
+        trace, _ = program.finish()
+    equal(moments(trace)[-1], (EXIT, ""), "the last one")
 
 
 @case

@@ -6,10 +6,9 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
 import time
 
-from support import EXE, LIBRARY, Skip, case, castaway, clean_environment, equal, main, member, record, record_one, run, tracee
+from support import LIBRARY, Running, Skip, case, castaway, equal, main, member, record, record_one, run, tracee
 from traceformat import Trace
 
 EXIT, REQUEST, INTERVAL, API = 1, 2, 3, 4  # reasons
@@ -181,24 +180,9 @@ def under_strace(directory):
     equal([snapshots[i]["method"] for i in range(3)], [SIGNAL] * 3, "methods")
 
 
-class Running:
-    """A program under castaway that runs until it is told to end."""
-
+class Waiting(Running):
     def __init__(self, directory, *settings):
-        self.directory = directory
-        command = [EXE, "record", "--quiet", "-o", os.path.join(directory, "%e.%p.castaway"), *settings, "--",
-                   tracee("snapshots"), "wait"]
-        self.process = subprocess.Popen(command, env=clean_environment(), stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, start_new_session=True)
-        self.pid = int(self.process.stdout.readline())
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.communicate()
+        super().__init__(directory, [tracee("snapshots"), "wait"], settings)
 
     def state(self):
         with open("/proc/%d/stat" % self.pid) as file:
@@ -221,10 +205,7 @@ class Running:
                 yield int(pid)
 
     def finish(self):
-        self.process.communicate(b"\n", timeout=60)
-        equal(self.process.returncode, 0, "exit status")
-        path, = [os.path.join(self.directory, n) for n in os.listdir(self.directory)]
-        return Trace(path)
+        return Trace(super().finish()[0])
 
 
 def eventually(condition, what):
@@ -237,13 +218,13 @@ def eventually(condition, what):
 @case
 def from_outside(directory):
     """castaway snapshot takes one of a running process, and of one that is stopped and stays so"""
-    with Running(directory, "--scan=yes") as running:
-        result = castaway("snapshot", "--name=first", running.pid)
+    with Waiting(directory, "--scan=yes") as running:
+        result = running.snapshot("--name=first")
         equal((result.status, result.out), (0, b""), str(result))
         assert b"'first' is in its trace" in result.err, str(result)
         os.kill(running.pid, signal.SIGSTOP)
         eventually(lambda: running.state() == "T", "stopped")
-        equal(castaway("snapshot", running.pid).status, 0, "of a stopped process")
+        equal(running.snapshot().status, 0, "of a stopped process")
         equal(running.state(), "T", "it stays stopped")
         os.kill(running.pid, signal.SIGCONT)
         snapshots = running.finish().snapshots()
@@ -257,8 +238,8 @@ def not_recorded(directory):
     """castaway snapshot of a process that is not recorded, or of none, says so"""
     for operand in (os.getpid(), "x", "0", 2 ** 31 - 1):
         equal(castaway("snapshot", operand).status, 2, "status for %s" % operand)
-    with Running(directory, "--scan=no") as running:
-        result = castaway("snapshot", running.pid)
+    with Waiting(directory, "--scan=no") as running:
+        result = running.snapshot()
         equal(result.status, 2, str(result))
         assert b"--scan=no" in result.err, str(result)
         equal([s["method"] for s in running.finish().snapshots().values()], [EVENTS], "without a scan")
@@ -267,7 +248,7 @@ def not_recorded(directory):
 @case
 def intervals(directory):
     """--snapshot-every takes them while the program runs"""
-    with Running(directory, "--scan=yes", "--snapshot-every=50") as running:
+    with Waiting(directory, "--scan=yes", "--snapshot-every=50") as running:
         eventually(lambda: finished(directory) >= 3, "three snapshots")
         snapshots = running.finish().snapshots()
     reasons = [s["reason"] for _, s in sorted(snapshots.items())]
@@ -285,16 +266,16 @@ def finished(directory):
 @case
 def failed_scan(directory):
     """when the scan fails, castaway snapshot says so, and the program and its trace are not harmed"""
-    with Running(directory, "--scan=yes") as running:
-        equal(castaway("snapshot", running.pid).status, 0, "first")
+    with Waiting(directory, "--scan=yes") as running:
+        equal(running.snapshot().status, 0, "first")
         helper = running.helper()
         former = resource.prlimit(helper, resource.RLIMIT_AS)
         resource.prlimit(helper, resource.RLIMIT_AS, (1 << 20, former[1]))
-        result = castaway("snapshot", running.pid)
+        result = running.snapshot()
         equal(result.status, 1, str(result))
         assert b"the scan failed" in result.err, str(result)
         resource.prlimit(helper, resource.RLIMIT_AS, former)
-        equal(castaway("snapshot", running.pid).status, 0, "third")
+        equal(running.snapshot().status, 0, "third")
         trace = running.finish()
     equal([s["method"] for _, s in sorted(trace.snapshots().items())], [PTRACE, EVENTS, PTRACE, ALONE], "methods")
     equal(trace.limits(), {(NO_SNAPSHOT, "heap: the scan failed"): 1}, "limits")
@@ -325,9 +306,9 @@ def fork_child(directory):
 @case
 def killed_helper(directory):
     """when the helper is killed, so that nobody answers, the program runs on"""
-    with Running(directory, "--scan=yes") as running:
+    with Waiting(directory, "--scan=yes") as running:
         os.kill(running.helper(), signal.SIGKILL)
-        member(castaway("snapshot", running.pid).status, (1, 2), "without a helper")
+        member(running.snapshot().status, (1, 2), "without a helper")
         running.finish()
 
 
