@@ -48,7 +48,9 @@ static struct {
 	uint8_t *stack;
 } s_collect;
 
-static char s_program[PATH_MAX]; /* absolute; "" = not found */
+static char s_given[PATH_MAX + 1]; /* by the environment; one too long does not fit below */
+static char s_own[PATH_MAX];       /* this library's directory, absolute; "" = not known, or not needed */
+static char s_program[PATH_MAX];   /* absolute; "" = not looked for, or not found */
 
 static void set_state(enum collect_state state)
 {
@@ -63,6 +65,40 @@ static enum collect_state get_state(void)
 
 /* ---- where the analyzer is --------------------------------------------------- */
 
+/* Absolute, because the helper has another directory than the target. */
+static void note_own_directory(const char *library)
+{
+	struct rawio_text text;
+	char *slash;
+
+	rawio_text_begin(&text, s_own, sizeof(s_own));
+	if (*library != '/') {
+		if (RAW_CALL(SYS_getcwd, s_own, sizeof(s_own)) <= 0) {
+			s_own[0] = '\0';
+			return;
+		}
+		text.at = s_own + strlen(s_own);
+		rawio_text_put(&text, "/");
+	}
+	rawio_text_put(&text, library);
+	slash = strrchr(s_own, '/');
+	*(slash != NULL && !text.full ? slash : s_own) = '\0';
+}
+
+/* Copied, because a program may write over its environment. */
+void collect_init(char **environment, const char *library)
+{
+	const char *given = config_find(environment, "CASTAWAY_EXE");
+	struct rawio_text text;
+
+	if (given == NULL || *given == '\0') {
+		note_own_directory(library);
+		return;
+	}
+	rawio_text_begin(&text, s_given, sizeof(s_given));
+	rawio_text_put(&text, given);
+}
+
 static bool try_program(const char *directory, const char *rest)
 {
 	struct rawio_text text;
@@ -76,40 +112,17 @@ static bool try_program(const char *directory, const char *rest)
 	return false;
 }
 
-/* Absolute, because the helper has another directory than the target. */
-static bool own_directory(const char *library, char *directory, size_t size)
+/* In the helper at the first request: most programs never ask. */
+static bool find_program(void)
 {
-	struct rawio_text text;
-	char *slash;
-
-	rawio_text_begin(&text, directory, size);
-	if (*library != '/') {
-		if (RAW_CALL(SYS_getcwd, directory, size) <= 0)
-			return false;
-		text.at = directory + strlen(directory);
-		rawio_text_put(&text, "/");
-	}
-	rawio_text_put(&text, library);
-	slash = strrchr(directory, '/');
-	if (slash == NULL || text.full)
-		return false;
-	*slash = '\0';
-	return true;
-}
-
-void collect_init(char **environment, const char *library)
-{
-	const char *given = config_find(environment, "CASTAWAY_EXE");
-	char directory[PATH_MAX];
-
-	if (given != NULL && *given != '\0') {
-		(void)try_program(given, "");
-		return;
-	}
-	if (!own_directory(library, directory, sizeof(directory)) ||
-	    (!try_program(directory, "/../tools/castaway") &&
-	     !try_program(directory, "/" CASTAWAY_BINDIR_FROM_LIBDIR "/castaway")))
-		(void)try_program(CASTAWAY_BINDIR, "/castaway");
+	if (s_program[0] != '\0')
+		return true;
+	if (s_given[0] != '\0')
+		return try_program(s_given, "");
+	if (s_own[0] != '\0' && (try_program(s_own, "/../tools/castaway") ||
+				 try_program(s_own, "/" CASTAWAY_BINDIR_FROM_LIBDIR "/castaway")))
+		return true;
+	return try_program(CASTAWAY_BINDIR, "/castaway");
 }
 
 /* ---- the target's side ------------------------------------------------------- */
@@ -185,8 +198,6 @@ int64_t collect_ask(uint32_t index, int generation)
 		return -ENOTSUP;
 	if (events_were_lost())
 		return -ENODATA;
-	if (s_program[0] == '\0')
-		return -ENOENT;
 	error = claim(self);
 	if (error != 0)
 		return error;
@@ -253,6 +264,10 @@ static void begin(void)
 	const struct arch_clone_ids none = {NULL, NULL};
 	long task = -1;
 
+	if (!find_program()) {
+		answer(-ENOENT);
+		return;
+	}
 	if (s_collect.stack == NULL)
 		s_collect.stack = arena_map(STACK_SIZE);
 	/* What the snapshot's child has written is in the file by now. */

@@ -10,8 +10,8 @@
 
 #include <stdint.h>
 
-/* Where the castaway program is: $CASTAWAY_EXE, else found from where this
- * library is.  In main_set_up(). */
+/* Notes where to look for the castaway program at the first request:
+ * $CASTAWAY_EXE, else from where this library is.  In main_set_up(). */
 void collect_init(char **environment, const char *library);
 
 /* Objects of `generation` and younger that are stranded in snapshot `index`, or

@@ -79,7 +79,8 @@ def cannot_tell(directory):
     equal(lines(record(directory, program)), bad + ["generation 2: 3"])
     # Another name of ENOTSUP.
     equal(lines(record(directory, program, ("--helper=no",))), bad + ["generation 2: -1 EOPNOTSUPP"])
-    for value, name in (("/nonexistent/castaway", "ENOENT"), ("/bin/false", "EIO"), ("/bin/true", "EIO")):
+    for value, name in (("/nonexistent/castaway", "ENOENT"), ("bin/true", "ENOENT"), ("/bin/" + 2048 * "./" + "true", "ENOENT"),
+                        ("/bin/false", "EIO"), ("/bin/true", "EIO")):
         equal(lines(record(directory, program, env={"CASTAWAY_EXE": value})), bad + ["generation 2: -1 " + name], value)
 
 
