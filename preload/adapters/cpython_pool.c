@@ -26,15 +26,19 @@
 #include "castaway/codec.h"
 #include "cpython.h"
 
-#define POOL_SIZE      16384u
-#define POOL_HEADER    48u
-#define POOL_CLASSES   32u /* block sizes: 16, 32 ... 512 */
-#define BLOCKS_MAX     ((POOL_SIZE - POOL_HEADER) / 16u)
-#define PARKED_MAX     80u    /* of lists, dicts and their tables each */
-#define PARKED_WITHIN  16384u /* bytes behind the state of the collector */
-#define THREADS_WITHIN (256u << 10)
-#define FRAMES_ALIGNED 4096u
-#define RULE_BYTES     (2 + CODEC_VARINT_MAX)
+#define POOL_SIZE     16384u
+#define POOL_HEADER   48u
+#define POOL_CLASSES  32u /* block sizes: 16, 32 ... 512 */
+#define BLOCKS_MAX    ((POOL_SIZE - POOL_HEADER) / 16u)
+#define PARKED_MAX    80u    /* of lists, dicts and their tables each */
+#define PARKED_WITHIN 16384u /* bytes behind the state of the collector */
+#define THREADS_MAX   65536u
+#define THREAD_WITHIN 512u /* bytes of a thread's state */
+#define THREAD_LINKS  32u  /* ... in which its link to the next one is */
+#define PIECE_ALIGNED 4096u
+#define PIECE_MAX     (UINT64_C(1) << 32)
+#define PIECES_MAX    4096u
+#define RULE_BYTES    (2 + CODEC_VARINT_MAX)
 
 struct py_pool {
 	uint32_t count, padding;
@@ -214,42 +218,93 @@ static bool look_at_parked(struct look *look, const uint64_t *lists)
 	return true;
 }
 
-/* Python frames lie on stacks of their own: a thread's state has the stack's last
- * piece, its top and its limit one after the other.  What lies above the top was
- * in frames that have returned. */
-static void look_at_frames(struct look *look, const uint64_t *words)
-{
-	const uint64_t piece = words[0], top = words[1], limit = words[2];
-	uint64_t size;
+/* _PyStackChunk: a piece of a stack of Python frames, with what is above `top` in
+ * all but the last one left over from frames that have returned. */
+struct py_piece {
+	uint64_t previous, size, top;
+};
 
-	if (piece == 0 || piece % FRAMES_ALIGNED != 0 || top <= piece || top > limit || top % 8 != 0 ||
-	    !maps_readable(look->maps, piece, limit))
-		return;
-	memcpy(&size, (const void *)(uintptr_t)(piece + 8), sizeof(size));
-	if (limit - piece == size)
-		borrow_words(look, top, limit);
+static const struct py_piece *py_piece_at(const struct look *look, uint64_t address)
+{
+	const struct py_piece *piece = (const struct py_piece *)(uintptr_t)address;
+
+	if (address == 0 || address % PIECE_ALIGNED != 0 ||
+	    !maps_readable(look->maps, address, address + sizeof(*piece)) || piece->size > PIECE_MAX ||
+	    piece->size < sizeof(*piece) || piece->size % 8 != 0 ||
+	    !maps_readable(look->maps, address, address + piece->size))
+		return NULL;
+	return piece;
 }
 
-/* The first thread's state lies in that of the interpreter, or behind it. */
+static void look_at_earlier_pieces(struct look *look, uint64_t address)
+{
+	const struct py_piece *piece = py_piece_at(look, address);
+
+	for (unsigned i = 0; piece != NULL && i < PIECES_MAX; i++) {
+		if (piece->top > (piece->size - sizeof(*piece)) / 8)
+			return;
+		borrow_words(look, address + sizeof(*piece) + 8 * piece->top, address + piece->size);
+		address = piece->previous;
+		piece = py_piece_at(look, address);
+	}
+}
+
+/* A thread's state has the last piece, the stack's top and its limit one after the other. */
+static bool look_at_frames(struct look *look, const uint64_t *words)
+{
+	const uint64_t top = words[1], limit = words[2];
+	const struct py_piece *piece = py_piece_at(look, words[0]);
+
+	if (piece == NULL || top < words[0] + sizeof(*piece) || top > limit || top % 8 != 0 ||
+	    limit - words[0] != piece->size)
+		return false;
+	borrow_words(look, top, limit);
+	look_at_earlier_pieces(look, piece->previous);
+	return true;
+}
+
+static void look_at_thread(struct look *look, const char *state)
+{
+	for (uint32_t at = 0; at < THREAD_WITHIN; at += 8) {
+		const uint64_t *words = (const uint64_t *)(const void *)(state + at);
+		const uint64_t start = (uint64_t)(uintptr_t)words;
+
+		if (!maps_readable(look->maps, start, start + 3 * sizeof(*words)) ||
+		    look_at_frames(look, words))
+			return;
+	}
+}
+
+/* The calls only load, of what was checked to be there. */
 static void look_at_threads(struct look *look)
 {
-	const uint64_t start = (uint64_t)(uintptr_t)g_py.PyInterpreterState_Main();
+	void *interpreter = g_py.PyInterpreterState_Main();
+	char *state;
 
-	for (uint64_t at = start; at != 0 && at < start + THREADS_WITHIN; at += 8) {
-		if (!maps_readable(look->maps, at, at + 3 * sizeof(uint64_t)))
+	if (interpreter == NULL || g_py.PyInterpreterState_ThreadHead == NULL ||
+	    g_py.PyThreadState_Next == NULL)
+		return;
+	state = g_py.PyInterpreterState_ThreadHead(interpreter);
+	for (unsigned i = 0; state != NULL && i < THREADS_MAX; i++) {
+		const uint64_t start = (uint64_t)(uintptr_t)state;
+
+		if (start % 8 != 0 || !maps_readable(look->maps, start, start + THREAD_LINKS))
 			return;
-		look_at_frames(look, (const uint64_t *)(uintptr_t)at);
+		look_at_thread(look, state);
+		state = g_py.PyThreadState_Next(state);
 	}
 }
 
 static void look_at_interpreter(struct look *look)
 {
 	const struct py_gc *gc = cpython_gc_find();
-	const uint64_t start = (uint64_t)(uintptr_t)(gc + 1), end = start + PARKED_WITHIN;
+	uint64_t start, end;
 
 	look_at_threads(look);
 	if (gc == NULL)
 		return;
+	start = (uint64_t)(uintptr_t)(gc + 1);
+	end = start + PARKED_WITHIN;
 	borrow_words(look, (uint64_t)(uintptr_t)gc, (uint64_t)(uintptr_t)gc->stats);
 	if (!maps_readable(look->maps, start, end + 3 * (PARKED_MAX + 1) * sizeof(uint64_t)))
 		return;

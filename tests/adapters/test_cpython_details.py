@@ -250,4 +250,13 @@ def mixed_stacks(directory):
         os.unlink(trace)
 
 
+@case
+def left_on_frames(directory):
+    """what returned frames left on the stacks of all threads holds nothing"""
+    program = os.path.join(HERE, "programs", "frames.py")
+    judged = report(record_one(directory, [PYTHON, "-I", "-S", program, "8", "5003"], ["--scan-python=yes"]), "--leaks")
+    sizes = [(leak["blocks"], leak["bytes"]) for leak in judged["leaks"] if leak["allocated_at"][0]["function"] == "leave"]
+    equal(sizes, [(8, 8 * 5003)], "what one thread each lost")
+
+
 main()
