@@ -203,23 +203,49 @@ static void annotate_layout(const char *type_name, size_t offset, size_t width, 
 	call_end(&call);
 }
 
-static int annotate_snapshot(const char *name)
-{
-	struct stack_start start = STACK_START();
-	struct call call;
-	bool written = false;
+#define NO_COLLECTION (-1)
 
-	REQUEST_ENTER();
-	call_begin_at(&call, &start);
+/* The judgement is of the moment before the pass, which promotes. */
+static uint32_t take_and_collect(struct thread *thread, const char *name, int generation)
+{
+	struct snapshot snapshot;
+
+	snapshot_begin(&snapshot, CASTAWAY_REASON_API, CASTAWAY_METHOD_EVENTS, name);
+	snapshot_end(&snapshot);
+	generation_collect(thread, (unsigned)generation);
+	return snapshot.index;
+}
+
+/* 0 when the moment is in the trace, else -errno.  Inside REQUEST_ENTER(). */
+static int64_t mark_and_take(const char *name, const struct stack_start *start, int generation,
+			     uint32_t *index)
+{
+	int64_t result = g_tracing ? -EAGAIN : -ENOTSUP;
+	struct call call;
+
+	call_begin_at(&call, start);
 	if (call.thread) {
 		emit_event(call.thread, CASTAWAY_EVENT_MARK,
 			   (const uint64_t[]){name_intern(name), call.stack});
-		(void)snapshot_take(CASTAWAY_REASON_API, name);
-		written = writer_flush();
+		if (generation == NO_COLLECTION)
+			(void)snapshot_take(CASTAWAY_REASON_API, name);
+		else
+			*index = take_and_collect(call.thread, name, generation);
+		result = writer_flush() ? 0 : -EIO;
 	}
 	call_end(&call);
+	return result;
+}
+
+static int annotate_snapshot(const char *name)
+{
+	struct stack_start start = STACK_START();
+	int64_t result;
+
+	REQUEST_ENTER();
+	result = mark_and_take(name, &start, NO_COLLECTION, NULL);
 	REQUEST_LEAVE();
-	return written ? 0 : -1;
+	return result == 0 ? 0 : -1;
 }
 
 /* ---- the gc module ------------------------------------------------------------- */
@@ -296,37 +322,18 @@ static size_t gc_get_freeze_count(void)
 	return generation_frozen_count();
 }
 
-/* The judgement is of the moment before the pass, which promotes. */
-static bool collect_prepare(struct thread *thread, int generation, uint32_t *index)
-{
-	struct snapshot snapshot;
-
-	snapshot_begin(&snapshot, CASTAWAY_REASON_API, CASTAWAY_METHOD_EVENTS, "gc.collect");
-	snapshot_end(&snapshot);
-	*index = snapshot.index;
-	generation_collect(thread, (unsigned)generation);
-	return writer_flush();
-}
-
 static int64_t gc_collect(int generation)
 {
 	struct stack_start start = STACK_START();
-	int64_t result = g_tracing ? -EAGAIN : -ENOTSUP;
-	struct call call;
 	uint32_t index = 0;
+	int64_t result;
 
 	if (generation < 0 || generation >= (int)GENERATION_COUNT) {
 		errno = EINVAL;
 		return -1;
 	}
 	REQUEST_ENTER();
-	call_begin_at(&call, &start);
-	if (call.thread) {
-		emit_event(call.thread, CASTAWAY_EVENT_MARK,
-			   (const uint64_t[]){name_intern("gc.collect"), call.stack});
-		result = collect_prepare(call.thread, generation, &index) ? 0 : -EIO;
-	}
-	call_end(&call);
+	result = mark_and_take("gc.collect", &start, generation, &index);
 	REQUEST_LEAVE();
 	/* Without the guard: this may take long, and signal handlers are traced. */
 	if (result == 0)

@@ -118,8 +118,10 @@ void hook_gobject_forget(void)
 	(uintptr_t) __builtin_return_address(0), (uintptr_t)__builtin_frame_address(0) + 2 * sizeof(void *), \
 		*(uintptr_t *)__builtin_frame_address(0)
 
-static __attribute__((noinline)) void record(enum castaway_event event, const void *object, uintptr_t pc,
-					     uintptr_t sp, uintptr_t bp)
+#define OPERATION 256 /* and what it is: a RUNTIME_CALL; less: a RUNTIME_REF or _UNREF */
+
+static __attribute__((noinline)) void record(uint32_t what, const void *object, const void *data,
+					     uintptr_t pc, uintptr_t sp, uintptr_t bp)
 {
 	const struct stack_start start = {pc, sp, bp};
 	struct guard guard;
@@ -127,45 +129,36 @@ static __attribute__((noinline)) void record(enum castaway_event event, const vo
 
 	if (object == NULL || !g_config.gobject_refs)
 		return;
-	if (guard_enter(&guard) && (thread = thread_self()) != NULL)
-		emit_count(thread, event, (uintptr_t)object, stack_capture(thread, &start));
-	guard_leave(&guard);
-}
+	if (guard_enter(&guard) && (thread = thread_self()) != NULL) {
+		uint32_t stack = stack_capture(thread, &start);
 
-static __attribute__((noinline)) void record_call(enum castaway_operation operation, const void *object,
-						  const void *data, uintptr_t pc, uintptr_t sp, uintptr_t bp)
-{
-	const struct stack_start start = {pc, sp, bp};
-	struct guard guard;
-	struct thread *thread;
-
-	if (object == NULL || !g_config.gobject_refs)
-		return;
-	if (guard_enter(&guard) && (thread = thread_self()) != NULL)
-		emit_event(thread, CASTAWAY_EVENT_RUNTIME_CALL,
-			   (const uint64_t[]){(uintptr_t)object, operation, (uintptr_t)data,
-					      stack_capture(thread, &start)});
+		if (what < OPERATION)
+			emit_count(thread, (enum castaway_event)what, (uintptr_t)object, stack);
+		else
+			emit_event(thread, CASTAWAY_EVENT_RUNTIME_CALL,
+				   (const uint64_t[]){(uintptr_t)object, what - OPERATION, (uintptr_t)data,
+						      stack});
+	}
 	guard_leave(&guard);
 }
 
 /* An unref is recorded before the real call: the object may die in it. */
-#define TAKE(object)                  record(CASTAWAY_EVENT_RUNTIME_REF, object, CALLER)
-#define GIVE(object)                  record(CASTAWAY_EVENT_RUNTIME_UNREF, object, CALLER)
-#define CALL(operation, object, data) record_call(CASTAWAY_OPERATION_##operation, object, data, CALLER)
+#define TAKE(object)                  record(CASTAWAY_EVENT_RUNTIME_REF, object, NULL, CALLER)
+#define GIVE(object)                  record(CASTAWAY_EVENT_RUNTIME_UNREF, object, NULL, CALLER)
+#define CALL(operation, object, data) record(OPERATION + CASTAWAY_OPERATION_##operation, object, data, CALLER)
+
+/* Most hooks: the event, then the real function (whose result may be void). */
+#define HOOK(name, library, result, parameters, arguments, event) \
+	HOOK_EXPORT result name parameters                        \
+	{                                                         \
+		event;                                            \
+		return REAL(name, library) arguments;             \
+	}
 
 /* ---- GObject -------------------------------------------------------------------------- */
 
-HOOK_EXPORT void *g_object_ref(void *object)
-{
-	TAKE(object);
-	return REAL(g_object_ref, GOBJECT)(object);
-}
-
-HOOK_EXPORT void g_object_unref(void *object)
-{
-	GIVE(object);
-	REAL(g_object_unref, GOBJECT)(object);
-}
+HOOK(g_object_ref, GOBJECT, void *, (void *object), (object), TAKE(object))
+HOOK(g_object_unref, GOBJECT, void, (void *object), (object), GIVE(object))
 
 static bool is_floating(void *object, uintptr_t caller)
 {
@@ -187,47 +180,19 @@ HOOK_EXPORT void *g_object_ref_sink(void *object)
 	return REAL(g_object_ref_sink, GOBJECT)(object);
 }
 
-HOOK_EXPORT void g_clear_object(void **object)
-{
-	GIVE(*object);
-	REAL(g_clear_object, GOBJECT)(object);
-}
-
-HOOK_EXPORT void g_object_add_toggle_ref(void *object, void *notify, void *data)
-{
-	TAKE(object);
-	REAL(g_object_add_toggle_ref, GOBJECT)(object, notify, data);
-}
-
-HOOK_EXPORT void g_object_remove_toggle_ref(void *object, void *notify, void *data)
-{
-	GIVE(object);
-	REAL(g_object_remove_toggle_ref, GOBJECT)(object, notify, data);
-}
-
-HOOK_EXPORT void g_object_weak_ref(void *object, void *notify, void *data)
-{
-	CALL(WEAK, object, data);
-	REAL(g_object_weak_ref, GOBJECT)(object, notify, data);
-}
-
-HOOK_EXPORT void g_object_weak_unref(void *object, void *notify, void *data)
-{
-	CALL(UNWEAK, object, data);
-	REAL(g_object_weak_unref, GOBJECT)(object, notify, data);
-}
-
-HOOK_EXPORT void g_object_add_weak_pointer(void *object, void **pointer)
-{
-	CALL(WEAK, object, pointer);
-	REAL(g_object_add_weak_pointer, GOBJECT)(object, pointer);
-}
-
-HOOK_EXPORT void g_object_remove_weak_pointer(void *object, void **pointer)
-{
-	CALL(UNWEAK, object, pointer);
-	REAL(g_object_remove_weak_pointer, GOBJECT)(object, pointer);
-}
+HOOK(g_clear_object, GOBJECT, void, (void **object), (object), GIVE(*object))
+HOOK(g_object_add_toggle_ref, GOBJECT, void, (void *object, void *notify, void *data), (object, notify, data),
+     TAKE(object))
+HOOK(g_object_remove_toggle_ref, GOBJECT, void, (void *object, void *notify, void *data),
+     (object, notify, data), GIVE(object))
+HOOK(g_object_weak_ref, GOBJECT, void, (void *object, void *notify, void *data), (object, notify, data),
+     CALL(WEAK, object, data))
+HOOK(g_object_weak_unref, GOBJECT, void, (void *object, void *notify, void *data), (object, notify, data),
+     CALL(UNWEAK, object, data))
+HOOK(g_object_add_weak_pointer, GOBJECT, void, (void *object, void **pointer), (object, pointer),
+     CALL(WEAK, object, pointer))
+HOOK(g_object_remove_weak_pointer, GOBJECT, void, (void *object, void **pointer), (object, pointer),
+     CALL(UNWEAK, object, pointer))
 
 HOOK_EXPORT void *g_weak_ref_get(void *reference)
 {
@@ -245,65 +210,28 @@ HOOK_EXPORT void *g_value_dup_object(const void *value)
 	return object;
 }
 
-HOOK_EXPORT void *g_closure_ref(void *closure)
-{
-	TAKE(closure);
-	return REAL(g_closure_ref, GOBJECT)(closure);
-}
-
-HOOK_EXPORT void g_closure_unref(void *closure)
-{
-	GIVE(closure);
-	REAL(g_closure_unref, GOBJECT)(closure);
-}
-
-HOOK_EXPORT unsigned long g_signal_connect_data(void *object, const char *signal, void *handler, void *data,
-						void *destroy, int flags)
-{
-	CALL(CONNECT, object, data);
-	return REAL(g_signal_connect_data, GOBJECT)(object, signal, handler, data, destroy, flags);
-}
-
-HOOK_EXPORT unsigned long g_signal_connect_object(void *object, const char *signal, void *handler, void *data,
-						  int flags)
-{
-	CALL(CONNECT, object, data);
-	return REAL(g_signal_connect_object, GOBJECT)(object, signal, handler, data, flags);
-}
-
-HOOK_EXPORT unsigned long g_signal_connect_closure(void *object, const char *signal, void *closure, int after)
-{
-	CALL(CONNECT, object, closure);
-	return REAL(g_signal_connect_closure, GOBJECT)(object, signal, closure, after);
-}
-
-HOOK_EXPORT unsigned long g_signal_connect_closure_by_id(void *object, unsigned id, unsigned detail,
-							 void *closure, int after)
-{
-	CALL(CONNECT, object, closure);
-	return REAL(g_signal_connect_closure_by_id, GOBJECT)(object, id, detail, closure, after);
-}
-
-HOOK_EXPORT void g_signal_handler_disconnect(void *object, unsigned long handler)
-{
-	CALL(DISCONNECT, object, NULL);
-	REAL(g_signal_handler_disconnect, GOBJECT)(object, handler);
-}
+HOOK(g_closure_ref, GOBJECT, void *, (void *closure), (closure), TAKE(closure))
+HOOK(g_closure_unref, GOBJECT, void, (void *closure), (closure), GIVE(closure))
+HOOK(g_signal_connect_data, GOBJECT, unsigned long,
+     (void *object, const char *signal, void *handler, void *data, void *destroy, int flags),
+     (object, signal, handler, data, destroy, flags), CALL(CONNECT, object, data))
+HOOK(g_signal_connect_object, GOBJECT, unsigned long,
+     (void *object, const char *signal, void *handler, void *data, int flags),
+     (object, signal, handler, data, flags), CALL(CONNECT, object, data))
+HOOK(g_signal_connect_closure, GOBJECT, unsigned long,
+     (void *object, const char *signal, void *closure, int after), (object, signal, closure, after),
+     CALL(CONNECT, object, closure))
+HOOK(g_signal_connect_closure_by_id, GOBJECT, unsigned long,
+     (void *object, unsigned id, unsigned detail, void *closure, int after),
+     (object, id, detail, closure, after), CALL(CONNECT, object, closure))
+HOOK(g_signal_handler_disconnect, GOBJECT, void, (void *object, unsigned long handler), (object, handler),
+     CALL(DISCONNECT, object, NULL))
 
 /* ---- GStreamer --------------------------------------------------------------------------
  * gst_object_ref() and the like call GObject's. */
 
-HOOK_EXPORT void *gst_mini_object_ref(void *object)
-{
-	TAKE(object);
-	return REAL(gst_mini_object_ref, GSTREAMER)(object);
-}
-
-HOOK_EXPORT void gst_mini_object_unref(void *object)
-{
-	GIVE(object);
-	REAL(gst_mini_object_unref, GSTREAMER)(object);
-}
+HOOK(gst_mini_object_ref, GSTREAMER, void *, (void *object), (object), TAKE(object))
+HOOK(gst_mini_object_unref, GSTREAMER, void, (void *object), (object), GIVE(object))
 
 HOOK_EXPORT int gst_mini_object_replace(void **place, void *object)
 {
@@ -321,8 +249,4 @@ HOOK_EXPORT int gst_mini_object_take(void **place, void *object)
 	return REAL(gst_mini_object_take, GSTREAMER)(place, object);
 }
 
-HOOK_EXPORT void gst_clear_mini_object(void **place)
-{
-	GIVE(*place);
-	REAL(gst_clear_mini_object, GSTREAMER)(place);
-}
+HOOK(gst_clear_mini_object, GSTREAMER, void, (void **place), (place), GIVE(*place))
