@@ -11,7 +11,7 @@
 
 #include "event_lane.h"
 
-#define MAX_PREAMBLE (8 + CODEC_VARINT_MAX + 8)
+#define MAX_PREAMBLE (8 + CODEC_VARINT_MAX + 8 + CODEC_VARINT_MAX)
 
 struct event_stream {
 	struct trace *trace;
@@ -75,7 +75,7 @@ static int compare_parts(const void *a, const void *b)
 	return (left->chunk > right->chunk) - (left->chunk < right->chunk);
 }
 
-/* Where a chunk belongs, from its first bytes. */
+/* Where a chunk belongs and what it holds, from its first bytes. */
 static enum error_code read_preamble(struct trace *trace, struct trace_chunk *chunk, struct event_part *part,
 				     bool *good, struct error *error)
 {
@@ -94,6 +94,7 @@ static enum error_code read_preamble(struct trace *trace, struct trace_chunk *ch
 	part->serial = codec_get_u64(&cursor);
 	part->offset = codec_get_varint(&cursor);
 	part->base_ticks = codec_get_u64(&cursor);
+	part->count = codec_get_varint(&cursor);
 	part->preamble = (uint32_t)(cursor.at - bytes);
 	*good = !cursor.failed;
 	return *good ? ERROR_NONE : trace_mark_damaged(trace, chunk);

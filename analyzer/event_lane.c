@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Signatures as a compact program: one letter per field, 0 at the end. */
-static const char signatures[256][CASTAWAY_EVENT_MAX_FIELDS + 1] = {
+static const char signatures[CASTAWAY_EVENT_TIMED][CASTAWAY_EVENT_MAX_FIELDS + 1] = {
 #define X(name, opcode, signature, fields) [opcode] = signature,
 	CASTAWAY_EVENTS(X)
 #undef X
@@ -30,9 +30,27 @@ static uint64_t check_id(struct event_lane *lane, uint64_t id, uint32_t count)
 	return 0;
 }
 
+static uint64_t get(struct event_lane *lane, enum castaway_column column)
+{
+	struct codec_cursor *cursor = &lane->columns[column];
+	const uint64_t value = codec_get_varint(cursor);
+
+	lane->failed |= cursor->failed;
+	return value;
+}
+
+static uint64_t get_stack(struct event_lane *lane, uint64_t value)
+{
+	const uint64_t stack = lane->stack + (uint64_t)codec_unzigzag(value);
+
+	lane->failed |= stack > UINT32_MAX;
+	lane->stack = (uint32_t)stack;
+	return check_id(lane, stack, lane->trace->frame_count);
+}
+
 static uint64_t get_field(struct event_lane *lane, char kind)
 {
-	uint64_t value = codec_get_varint(&lane->cursor);
+	const uint64_t value = get(lane, castaway_column_of(kind));
 
 	switch (kind) {
 	case 'b':
@@ -42,7 +60,7 @@ static uint64_t get_field(struct event_lane *lane, char kind)
 		lane->object += (uint64_t)codec_unzigzag(value);
 		return lane->object;
 	case 's':
-		return check_id(lane, value, lane->trace->frame_count);
+		return get_stack(lane, value);
 	case 't':
 		return check_id(lane, value, lane->trace->string_count);
 	case 'i':
@@ -57,21 +75,24 @@ static bool decode(struct event_lane *lane)
 {
 	struct event *event = &lane->event;
 	const char *signature;
-	uint8_t fields = 0;
+	uint8_t fields = 0, opcode;
 
-	if (codec_left(&lane->cursor) == 0)
+	if (lane->left == 0)
 		return false;
-	event->opcode = codec_get_u8(&lane->cursor);
+	lane->left--;
+	opcode = codec_get_u8(&lane->columns[CASTAWAY_COLUMN_OPCODE]);
+	if (opcode & CASTAWAY_EVENT_TIMED)
+		lane->ticks += get(lane, CASTAWAY_COLUMN_TIME) << lane->trace->header.clock_shift;
+	event->opcode = opcode & (uint8_t)~CASTAWAY_EVENT_TIMED;
 	signature = signatures[event->opcode];
 	if (*signature == 0)
-		lane->cursor.failed = true;
-	lane->ticks += codec_get_varint(&lane->cursor) << lane->trace->header.clock_shift;
+		lane->failed = true;
 	for (; signature[fields] != 0; fields++)
 		event->field[fields] = get_field(lane, signature[fields]);
 	event->field_count = fields;
 	event->ticks = lane->ticks;
 	event->thread = lane->thread;
-	return !lane->cursor.failed;
+	return !lane->failed;
 }
 
 /* Behind the last event of a part; what could not be decoded ends its buffer. */
@@ -80,11 +101,11 @@ static enum error_code leave_part(struct event_lane *lane)
 	const struct event_part *part = lane->part;
 	enum error_code code = ERROR_NONE;
 
-	if (lane->cursor.failed || lane->bad_id)
+	if (lane->failed || lane->bad_id)
 		code = trace_mark_damaged(lane->trace, part->chunk);
-	if (lane->cursor.failed)
+	if (lane->failed)
 		lane->valid = false;
-	lane->offset = part->offset + part->chunk->raw_size - part->preamble;
+	lane->offset = part->offset + part->count;
 	lane->part = NULL;
 	free(lane->buffer);
 	lane->buffer = NULL;
@@ -106,8 +127,26 @@ static bool begin_state(struct event_lane *lane, const struct event_part *part)
 	lane->serial = part->serial;
 	lane->offset = 0;
 	lane->ticks = part->base_ticks;
-	lane->block = lane->object = 0;
+	lane->block = lane->object = lane->stack = 0;
 	return true;
+}
+
+/* The columns of the chunk, which fill it; its events have one opcode each. */
+static bool split(struct event_lane *lane, struct codec_cursor *payload)
+{
+	uint64_t sizes[CASTAWAY_COLUMN_COUNT];
+
+	(void)codec_get_bytes(payload, lane->part->preamble);
+	for (unsigned i = 0; i < CASTAWAY_COLUMN_COUNT; i++)
+		sizes[i] = codec_get_varint(payload);
+	for (unsigned i = 0; i < CASTAWAY_COLUMN_COUNT; i++) {
+		const uint8_t *bytes = codec_get_bytes(payload, sizes[i]);
+
+		if (bytes == NULL)
+			return false;
+		lane->columns[i] = (struct codec_cursor){bytes, bytes + sizes[i], false};
+	}
+	return codec_left(payload) == 0 && sizes[CASTAWAY_COLUMN_OPCODE] == lane->part->count;
 }
 
 static enum error_code enter_part(struct event_lane *lane, const struct event_part *part, struct error *error)
@@ -124,10 +163,12 @@ static enum error_code enter_part(struct event_lane *lane, const struct event_pa
 	}
 	if (code != ERROR_NONE)
 		return code;
-	lane->cursor = (struct codec_cursor){lane->buffer, lane->buffer + size, false};
-	codec_get_bytes(&lane->cursor, part->preamble);
 	lane->part = part;
+	lane->left = part->count;
 	lane->bad_id = false;
+	lane->failed = !split(lane, &(struct codec_cursor){lane->buffer, lane->buffer + size, false});
+	if (lane->failed)
+		lane->left = 0;
 	return ERROR_NONE;
 }
 

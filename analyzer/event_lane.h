@@ -12,7 +12,7 @@
 /* An EVENTS chunk and its preamble. */
 struct event_part {
 	struct trace_chunk *chunk;
-	uint64_t serial, offset, base_ticks;
+	uint64_t serial, offset, base_ticks, count;
 	uint32_t preamble; /* its length */
 };
 
@@ -31,14 +31,16 @@ struct event_lane {
 	const struct event_part *part; /* NULL: none */
 	uint8_t *buffer;
 	size_t capacity;
-	struct codec_cursor cursor;
-	bool bad_id;
+	struct codec_cursor columns[CASTAWAY_COLUMN_COUNT];
+	uint64_t left; /* events of it */
+	bool failed, bad_id;
 
 	/* Decoder state, which parts of one buffer hand on. */
 	bool valid; /* the buffer could be decoded up to `offset` */
 	bool started;
 	uint64_t serial, offset;
 	uint64_t ticks, block, object;
+	uint32_t stack;
 };
 
 void event_lane_init(struct event_lane *lane, struct trace *trace, const struct event_part *parts);

@@ -6,64 +6,16 @@
  */
 #include "emit.h"
 
-#include <time.h>
-
-#include "arch.h"
-#include "castaway/codec.h"
+#include "clock.h"
+#include "columns.h"
 #include "config.h"
-#include "writer.h"
-
-/* Steps of the event clock are finer than a block can change hands between
- * two processors, and coarse enough that most deltas take one byte. */
-#define SHIFT_TSC       5u
-#define SHIFT_MONOTONIC 3u
-
-static struct {
-	enum castaway_clock_source source;
-	uint8_t shift;
-} s_clock = {CASTAWAY_CLOCK_MONOTONIC, SHIFT_MONOTONIC};
-
-uint64_t g_emit_deadline = UINT64_MAX;
 
 #define X(name, opcode, signature, fields) [opcode] = signature,
 static const char *const s_signatures[CASTAWAY_EVENT_LIMIT] = {CASTAWAY_EVENTS(X)};
 #undef X
 
-void emit_init(void)
-{
-	if (!arch_tsc_usable())
-		return;
-	s_clock.shift = SHIFT_TSC;
-	s_clock.source = CASTAWAY_CLOCK_TSC;
-}
-
-enum castaway_clock_source emit_clock_source(void)
-{
-	return s_clock.source;
-}
-
-uint8_t emit_clock_shift(void)
-{
-	return s_clock.shift;
-}
-
-static inline uint64_t ticks_now(void)
-{
-	struct timespec now;
-
-	if (__builtin_expect(s_clock.source == CASTAWAY_CLOCK_TSC, 1))
-		return arch_tsc();
-	clock_gettime(CLOCK_MONOTONIC, &now); /* vdso */
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-uint64_t emit_ticks(void)
-{
-	return ticks_now();
-}
-
-/* Slow path: a first or a next buffer.  NULL: the event is dropped. */
-static __attribute__((noinline)) struct buffer *renew(struct thread *thread, uint64_t ticks)
+/* A first or a next buffer.  NULL: the event is dropped. */
+static struct buffer *renew(struct thread *thread, uint64_t ticks)
 {
 	struct buffer *buffer = writer_take(thread->number);
 
@@ -74,61 +26,90 @@ static __attribute__((noinline)) struct buffer *renew(struct thread *thread, uin
 	buffer->base_ticks = ticks;
 	thread->last_ticks = ticks;
 	thread->last_block = thread->last_object = 0;
+	thread->last_stack = 0;
 	/* A thread on its way out hands every event over at once. */
-	thread->limit = thread->finished ? 0 : buffer->capacity - CASTAWAY_EVENT_MAX_BYTES;
+	thread->limit = thread->finished ? 0 : COLUMNS_EVENTS;
 	__atomic_store_n(&thread->buffer, buffer, __ATOMIC_RELEASE);
 	return buffer;
 }
 
-/* Room for one event, its opcode and time written; NULL: dropped. */
-static inline uint8_t *begin(struct thread *thread, enum castaway_event opcode)
+static void give(struct thread *thread)
 {
-	uint64_t ticks = ticks_now();
-	struct buffer *buffer;
-	uint64_t delta;
-	uint8_t *out;
+	struct buffer *buffer = thread->buffer;
 
-	if (__builtin_expect(ticks >= __atomic_load_n(&g_emit_deadline, __ATOMIC_RELAXED), 0))
+	thread_drop_buffer(thread);
+	writer_give(buffer);
+}
+
+/* There may be no buffer, or time has passed.  0: dropped; else the opcode byte. */
+static __attribute__((noinline)) uint8_t advance(struct thread *thread, enum castaway_event opcode,
+						 uint64_t now)
+{
+	uint64_t seen = CLOCK_UNSEEN, ticks = clock_event(now, &seen), delta;
+	struct buffer *buffer;
+	uint8_t **time;
+
+	if (__builtin_expect(ticks >= __atomic_load_n(&g_clock_deadline, __ATOMIC_RELAXED), 0))
 		writer_tick();
+	if (thread->buffer == NULL && renew(thread, ticks) == NULL)
+		return 0;
 	buffer = thread->buffer;
-	if (__builtin_expect(buffer == NULL, 0)) {
-		buffer = renew(thread, ticks);
-		if (buffer == NULL)
-			return NULL;
-	}
+	thread->seen_clock = seen;
 	/* Processors may disagree by a few ticks after a migration. */
-	delta = ticks > thread->last_ticks ? (ticks - thread->last_ticks) >> s_clock.shift : 0;
-	thread->last_ticks += delta << s_clock.shift;
-	out = buffer->bytes + buffer->filled;
-	*out++ = (uint8_t)opcode;
-	return codec_put_varint(out, delta);
+	delta = ticks > thread->last_ticks ? (ticks - thread->last_ticks) >> clock_shift() : 0;
+	if (delta == 0)
+		return (uint8_t)opcode;
+	thread->last_ticks += delta << clock_shift();
+	time = &buffer->columns[CASTAWAY_COLUMN_TIME];
+	*time = codec_put_varint(*time, delta);
+	return (uint8_t)opcode | CASTAWAY_EVENT_TIMED;
+}
+
+/* The opcode byte of an event for which thread->buffer has room now; 0: dropped. */
+static inline uint8_t begin(struct thread *thread, enum castaway_event opcode)
+{
+	const uint64_t now = __atomic_load_n(&g_clock_now, __ATOMIC_RELAXED);
+
+	if (__builtin_expect(now == thread->seen_clock, 1))
+		return (uint8_t)opcode;
+	return advance(thread, opcode, now);
 }
 
 /* Publishes the event that ends here. */
-static inline void end(struct thread *thread, const uint8_t *out)
+static inline void end(struct thread *thread, struct buffer *buffer, uint8_t opcode)
 {
-	struct buffer *buffer = thread->buffer;
-	uint32_t filled = (uint32_t)(out - buffer->bytes);
+	const uint32_t filled = buffer->filled + 1;
 
-	thread->events++;
+	*buffer->columns[CASTAWAY_COLUMN_OPCODE]++ = opcode;
 	__atomic_store_n(&buffer->filled, filled, __ATOMIC_RELEASE);
-	if (__builtin_expect(filled > thread->limit, 0)) {
-		thread->buffer = NULL;
-		writer_give(buffer);
-	}
+	if (__builtin_expect(filled >= thread->limit, 0))
+		give(thread);
 }
 
-static inline uint8_t *put_block(struct thread *thread, uint8_t *out, uint64_t block)
+static inline void put(struct buffer *buffer, enum castaway_column column, uint64_t value)
 {
-	int64_t delta = (int64_t)(block - thread->last_block);
+	buffer->columns[column] = codec_put_varint_narrow(buffer->columns[column], value);
+}
+
+static inline void put_block(struct thread *thread, struct buffer *buffer, uint64_t block)
+{
+	const int64_t delta = (int64_t)(block - thread->last_block);
 
 	thread->last_block = block;
-	return codec_put_varint_narrow(out, codec_zigzag(delta >> 3));
+	put(buffer, CASTAWAY_COLUMN_BLOCK, codec_zigzag(delta >> 3));
+}
+
+static inline void put_stack(struct thread *thread, struct buffer *buffer, uint32_t stack)
+{
+	const int64_t delta = (int64_t)stack - (int64_t)thread->last_stack;
+
+	thread->last_stack = stack;
+	put(buffer, CASTAWAY_COLUMN_STACK, codec_zigzag(delta));
 }
 
 static inline bool is_aligned(uint64_t block)
 {
-	if (__builtin_expect((block & 7) == 0, 1))
+	if (__builtin_expect((block & (7 | ~COLUMNS_ADDRESS_MAX)) == 0, 1))
 		return true;
 	limits_count(CASTAWAY_LIMIT_UNALIGNED, 1, NULL);
 	return false;
@@ -145,70 +126,96 @@ static inline bool leave_out(struct thread *thread)
 
 void emit_alloc(struct thread *thread, uintptr_t block, uint64_t size, uint32_t stack)
 {
-	uint8_t *out;
+	struct buffer *buffer;
+	uint8_t opcode;
 
 	if (!is_aligned(block) || leave_out(thread))
 		return;
-	out = begin(thread, CASTAWAY_EVENT_ALLOC);
-	if (out == NULL)
+	opcode = begin(thread, CASTAWAY_EVENT_ALLOC);
+	if (opcode == 0)
 		return;
-	out = put_block(thread, out, block);
-	out = codec_put_varint_narrow(out, size);
-	end(thread, codec_put_varint_narrow(out, stack));
+	buffer = thread->buffer;
+	put_block(thread, buffer, block);
+	put(buffer, CASTAWAY_COLUMN_NUMBER, size < COLUMNS_NUMBER_MAX ? size : COLUMNS_NUMBER_MAX);
+	put_stack(thread, buffer, stack);
+	end(thread, buffer, opcode);
 }
 
 void emit_free(struct thread *thread, uintptr_t block, uint32_t stack)
 {
-	uint8_t *out;
+	struct buffer *buffer;
+	uint8_t opcode;
 
 	if (!is_aligned(block) || leave_out(thread))
 		return;
-	out = begin(thread, CASTAWAY_EVENT_FREE);
-	if (out == NULL)
+	opcode = begin(thread, CASTAWAY_EVENT_FREE);
+	if (opcode == 0)
 		return;
-	out = put_block(thread, out, block);
-	end(thread, codec_put_varint_narrow(out, stack));
+	buffer = thread->buffer;
+	put_block(thread, buffer, block);
+	put_stack(thread, buffer, stack);
+	end(thread, buffer, opcode);
 }
 
 void emit_count(struct thread *thread, enum castaway_event opcode, uintptr_t object, uint32_t stack)
 {
-	uint8_t *out = begin(thread, opcode);
+	struct buffer *buffer;
+	uint8_t byte;
 
-	if (out == NULL)
+	if (__builtin_expect(object > COLUMNS_ADDRESS_MAX, 0)) {
+		emit_event(thread, opcode, (const uint64_t[]){object, stack});
 		return;
-	out = codec_put_varint_wide(out, codec_zigzag((int64_t)(object - thread->last_object)));
+	}
+	byte = begin(thread, opcode);
+	if (byte == 0)
+		return;
+	buffer = thread->buffer;
+	put(buffer, CASTAWAY_COLUMN_OBJECT, codec_zigzag((int64_t)(object - thread->last_object)));
 	thread->last_object = object;
-	end(thread, codec_put_varint_wide(out, stack));
+	put_stack(thread, buffer, stack);
+	end(thread, buffer, byte);
+}
+
+static void put_field(struct thread *thread, struct buffer *buffer, char letter, uint64_t value)
+{
+	uint8_t **at = &buffer->columns[castaway_column_of(letter)];
+
+	switch (letter) {
+	case 'b':
+		put_block(thread, buffer, value);
+		break;
+	case 'o':
+		*at = codec_put_svarint(*at, (int64_t)(value - thread->last_object));
+		thread->last_object = value;
+		break;
+	case 's':
+		put_stack(thread, buffer, (uint32_t)value);
+		break;
+	case 'i':
+		*at = codec_put_svarint(*at, (int64_t)value);
+		break;
+	default:
+		*at = codec_put_varint(*at, value);
+		break;
+	}
 }
 
 void emit_event(struct thread *thread, enum castaway_event opcode, const uint64_t *values)
 {
 	const char *signature = s_signatures[opcode];
-	uint8_t *out;
+	uint8_t byte;
 
 	if (signature[0] == 'b' && !is_aligned(values[0]))
 		return;
 	if ((signature[0] == 'b' || signature[0] == 'o') && leave_out(thread))
 		return;
-	out = begin(thread, opcode);
-	if (out == NULL)
+	/* Values of any size may follow. */
+	if (thread->buffer != NULL && !columns_have_room(thread->buffer))
+		give(thread);
+	byte = begin(thread, opcode);
+	if (byte == 0)
 		return;
-	for (unsigned i = 0; signature[i] != '\0'; i++) {
-		switch (signature[i]) {
-		case 'b':
-			out = put_block(thread, out, values[i]);
-			break;
-		case 'o':
-			out = codec_put_svarint(out, (int64_t)(values[i] - thread->last_object));
-			thread->last_object = values[i];
-			break;
-		case 'i':
-			out = codec_put_svarint(out, (int64_t)values[i]);
-			break;
-		default:
-			out = codec_put_varint(out, values[i]);
-			break;
-		}
-	}
-	end(thread, out);
+	for (unsigned i = 0; signature[i] != '\0'; i++)
+		put_field(thread, thread->buffer, signature[i], values[i]);
+	end(thread, thread->buffer, byte);
 }

@@ -19,16 +19,6 @@ void emit_count(struct thread *thread, enum castaway_event opcode, uintptr_t obj
 /* Any event of CASTAWAY_EVENTS; `values` in signature order. */
 void emit_event(struct thread *thread, enum castaway_event opcode, const uint64_t *values);
 
-/* The event clock, see castaway_clock_source. */
-uint64_t emit_ticks(void);
-void emit_init(void); /* chooses it, before the first event */
-enum castaway_clock_source emit_clock_source(void);
-uint8_t emit_clock_shift(void);
-
-/* An event at or after this calls writer_tick(): where no helper writes, or a
- * fork child has not begun its trace.  UINT64_MAX: never. */
-extern uint64_t g_emit_deadline;
-
 /* String id of a name, content-interned; 0 when there is no memory.  Lock-free. */
 uint32_t strings_intern(const char *text, size_t length);
 const char *strings_text(uint32_t string); /* NUL-terminated */

@@ -10,6 +10,7 @@
 
 #include "adapters/adapter.h"
 #include "arch.h"
+#include "clock.h"
 #include "collect.h"
 #include "config.h"
 #include "emit.h"
@@ -47,7 +48,7 @@ static void set_up(char **environment)
 	use_own_name(environment);
 	if (arch_is_valgrind()) /* which takes reads of the stack for errors */
 		g_config.depth = 0;
-	emit_init();
+	clock_init();
 	thread_init();
 	if (!writer_start())
 		return;

@@ -13,6 +13,7 @@
 
 #include "arena.h"
 #include "cfi.h"
+#include "clock.h"
 #include "emit.h"
 #include "rawio.h"
 #include "spin.h"
@@ -131,7 +132,7 @@ static void record_add(uint8_t op, uint32_t number)
 		.load_bias = module->elf.bias,
 		.start = module->elf.start,
 		.end = module->elf.end,
-		.ticks = emit_ticks(),
+		.ticks = clock_moment(),
 		.path = module->path,
 		.build_id_size = module->elf.build_id_size,
 	};

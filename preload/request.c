@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "adapters/adapter.h"
+#include "clock.h"
 #include "config.h"
 #include "emit.h"
 #include "rawio.h"
@@ -201,7 +202,7 @@ bool request_snapshot(enum castaway_snapshot_reason reason, uint32_t index, cons
 
 void request_attend(void)
 {
-	__atomic_store_n(&g_emit_deadline, UINT64_MAX, __ATOMIC_RELAXED);
+	__atomic_store_n(&g_clock_deadline, UINT64_MAX, __ATOMIC_RELAXED);
 	install();
 }
 
@@ -248,13 +249,13 @@ bool request_install(const struct request *request)
 	if (request != NULL)
 		set_state(slot_of(request), SLOT_INSTALL);
 	else
-		__atomic_store_n(&g_emit_deadline, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&g_clock_deadline, 0, __ATOMIC_RELAXED);
 	while (__atomic_load_n(&s_installed, __ATOMIC_ACQUIRE) == before) {
 		(void)rawio_futex_wait(&s_installed, before, INSTALL_NS / 10);
 		if (rawio_clock(CLOCK_MONOTONIC) > deadline)
 			break;
 	}
 	if (request == NULL)
-		__atomic_store_n(&g_emit_deadline, UINT64_MAX, __ATOMIC_RELAXED);
+		__atomic_store_n(&g_clock_deadline, UINT64_MAX, __ATOMIC_RELAXED);
 	return __atomic_load_n(&s_installed, __ATOMIC_ACQUIRE) != before;
 }

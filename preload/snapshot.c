@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "castaway/codec.h"
+#include "clock.h"
 #include "config.h"
 #include "emit.h"
 #include "object.h"
@@ -32,7 +33,7 @@ void snapshot_begin(struct snapshot *snapshot, enum castaway_snapshot_reason rea
 	snapshot->reason = reason;
 	snapshot->method = method;
 	snapshot->name = name;
-	snapshot->ticks = emit_ticks();
+	snapshot->ticks = clock_moment();
 	snapshot->start_ns = rawio_clock(CLOCK_MONOTONIC);
 	if (reason == CASTAWAY_REASON_EXIT)
 		s_exit_taken = true;
@@ -236,7 +237,7 @@ uint8_t *snapshot_put_end(uint8_t *out, const struct snapshot_totals *totals)
 	out = codec_put_varint(out, totals->blocks);
 	out = codec_put_varint(out, totals->objects);
 	out = codec_put_varint(out, totals->edges);
-	out = codec_put_u64(out, emit_ticks());
+	out = codec_put_u64(out, clock_ticks());
 	out = codec_put_varint(out, totals->scan_edges);
 	out = codec_put_varint(out, totals->roots);
 	return codec_put_varint(out, totals->unscanned_bytes);

@@ -20,6 +20,7 @@
 
 #include "adapters/adapter.h"
 #include "arena.h"
+#include "clock.h"
 #include "config.h"
 #include "control.h"
 #include "emit.h"
@@ -258,7 +259,7 @@ static void take(const struct request *from)
 	listed = begin_stop(&stop, from);
 	if (comes_too_late(&stop, from, listed))
 		return;
-	g_taker.ticks = emit_ticks();
+	g_taker.ticks = clock_moment();
 	g_taker.method = stop.method;
 	if (listed && must_wait(&stop, from)) {
 		stop_end(&stop);
@@ -284,7 +285,7 @@ static bool try_rotation(void)
 		stop_end(&stop);
 		return false;
 	}
-	g_taker.ticks = emit_ticks();
+	g_taker.ticks = clock_moment();
 	g_taker.method = stop.method;
 	take_stopped(&stop, true, start, NULL);
 	return true;

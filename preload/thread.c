@@ -58,7 +58,7 @@ static void finish(void *arg)
 		read_name(thread);
 		if (thread->buffer != NULL)
 			writer_give(thread->buffer);
-		thread->buffer = NULL;
+		thread_drop_buffer(thread);
 		thread->limit = 0; /* what still comes is handed over at once */
 		__atomic_store_n(&thread->finished, THREAD_FINISHED, __ATOMIC_RELEASE);
 	}
@@ -113,13 +113,13 @@ static void own(struct thread *thread)
 {
 	if (thread->buffer != NULL)
 		writer_give(thread->buffer);
-	thread->buffer = NULL;
+	thread_drop_buffer(thread);
 	thread->limit = 0;
 	thread->in_unwind = 0;
 	thread->counting = 0;
 	thread->rounds = 0;
 	thread->kernel_tid = rawio_tid();
-	thread->start_ticks = emit_ticks();
+	thread->start_ticks = clock_ticks();
 	memset(thread->name, 0, sizeof(thread->name));
 	read_name(thread);
 	__atomic_store_n(&thread->number, __atomic_add_fetch(&s_last_number, 1, __ATOMIC_RELAXED),
@@ -138,6 +138,8 @@ struct thread *thread_self_slow(void)
 		return NULL;
 	}
 	own(thread);
+	if (thread_first()->next != NULL)
+		clock_set_precise();
 	t_guard.thread = thread;
 	/* The key was made before all others of the program, so its value lies
 	 * in the thread's own block and nothing is allocated. */
@@ -180,11 +182,11 @@ void thread_after_fork(void)
 
 	s_last_number = 0;
 	for (struct thread *thread = thread_first(); thread != NULL; thread = thread->next) {
-		thread->buffer = NULL;
+		thread_drop_buffer(thread);
 		thread->limit = 0;
 		thread->in_unwind = 0;
 		thread->counting = 0;
-		thread->events = thread->dropped = thread->left_out = 0;
+		thread->dropped = thread->left_out = 0;
 		if (thread == self)
 			continue;
 		thread->kernel_tid = 0;

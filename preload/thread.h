@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "clock.h"
 #include "guard.h"
 #include "pool.h"
 
@@ -37,10 +38,11 @@ struct thread {
 
 	/* emit.c */
 	struct buffer *buffer;
-	uint32_t limit;      /* the buffer is handed over when it holds more */
-	uint64_t last_ticks; /* decoder state of the current buffer */
-	uint64_t last_block, last_object;
-	uint64_t events, dropped;
+	uint32_t limit;      /* the buffer is handed over when it holds as many events */
+	uint32_t last_stack; /* decoder state of the current buffer */
+	uint64_t last_ticks, last_block, last_object;
+	uint64_t seen_clock; /* the value of g_clock_now at last_ticks, else CLOCK_UNSEEN */
+	uint64_t dropped;
 	uint64_t left_out; /* events=live */
 
 	/* shadow.c */
@@ -59,6 +61,13 @@ static inline struct thread *thread_self(void)
 	struct thread *thread = t_guard.thread;
 
 	return __builtin_expect(thread != NULL, 1) ? thread : thread_self_slow();
+}
+
+/* It has been, or will be, handed over: the next event begins another. */
+static inline void thread_drop_buffer(struct thread *thread)
+{
+	thread->buffer = NULL;
+	thread->seen_clock = CLOCK_UNSEEN;
 }
 
 struct thread *thread_first(void); /* the list; follow ->next */

@@ -9,7 +9,9 @@
 #include <time.h>
 
 #include "arena.h"
+#include "clock.h"
 #include "collect.h"
+#include "columns.h"
 #include "config.h"
 #include "emit.h"
 #include "inherit.h"
@@ -23,6 +25,8 @@
 struct writer g_writer;
 struct buffer g_writer_slots[WRITER_SLOTS];
 
+/* Either of the two uses. */
+#define BUFFER_MEMORY   (COLUMNS_SIZE > WRITER_BUFFER_SIZE ? COLUMNS_SIZE : WRITER_BUFFER_SIZE)
 #define BUFFERS_PER_MIB ((1u << 20) / WRITER_BUFFER_SIZE)
 /* A fork child that is to execute something has mostly done so by then. */
 #define PENDING_MS 50u
@@ -36,18 +40,22 @@ static uint64_t now_ns(void)
  * rate is measured since the start; early on that is rough, and good enough. */
 static void set_deadline(uint64_t ms)
 {
-	uint64_t ticks = emit_ticks();
+	uint64_t ticks = clock_ticks();
 	uint64_t ns = now_ns() - g_writer.clock_ns;
 	uint64_t per_us = ns >= 1000 ? (ticks - g_writer.clock_ticks) / (ns / 1000) : 1000;
 
-	__atomic_store_n(&g_emit_deadline, ticks + per_us * ms * 1000, __ATOMIC_RELAXED);
+	__atomic_store_n(&g_clock_deadline, ticks + per_us * ms * 1000, __ATOMIC_RELAXED);
 }
 
 static void set_mode(enum writer_mode mode)
 {
 	__atomic_store_n(&g_writer.mode, mode, __ATOMIC_RELEASE);
+	if (mode == WRITER_HELPER)
+		clock_begin_coarse();
+	else
+		clock_set_precise();
 	if (mode == WRITER_HELPER || mode == WRITER_OFF)
-		__atomic_store_n(&g_emit_deadline, UINT64_MAX, __ATOMIC_RELAXED);
+		__atomic_store_n(&g_clock_deadline, UINT64_MAX, __ATOMIC_RELAXED);
 	else if (mode == WRITER_PENDING && g_config.flush_ms > PENDING_MS)
 		set_deadline(PENDING_MS);
 	else
@@ -77,7 +85,7 @@ static bool begin_writing(bool resumed)
 /* No event of the trace is earlier. */
 static void mark_start(void)
 {
-	g_writer.start_ticks = emit_ticks();
+	g_writer.start_ticks = clock_ticks();
 	g_writer.start_ns = now_ns();
 	g_writer.start_realtime_ns = rawio_clock(CLOCK_REALTIME);
 }
@@ -137,7 +145,7 @@ static struct buffer *make_new(void)
 	} while (!__atomic_compare_exchange_n(&g_writer.slots, &slot, slot + 1, true, __ATOMIC_ACQ_REL,
 					      __ATOMIC_RELAXED));
 	buffer = &g_writer_slots[slot];
-	buffer->own_bytes = buffer->bytes = arena_map(WRITER_BUFFER_SIZE);
+	buffer->own_bytes = buffer->bytes = arena_map(BUFFER_MEMORY);
 	if (buffer->bytes == NULL) {
 		limits_count(CASTAWAY_LIMIT_MEMORY, 1, NULL);
 		return NULL;
@@ -216,6 +224,7 @@ struct buffer *writer_take(uint32_t thread)
 	if (buffer == NULL)
 		return NULL;
 	set_up(buffer, CASTAWAY_CHUNK_EVENTS, thread);
+	columns_begin(buffer);
 	__atomic_store_n(&buffer->state, BUFFER_FILLING, __ATOMIC_RELEASE);
 	return buffer;
 }
@@ -375,6 +384,7 @@ void writer_after_fork(void)
 	g_writer.pump_waiters = 0;
 	g_writer.flush_asked = g_writer.flush_done = 0;
 	g_writer.finish = g_writer.done = 0;
+	g_writer.events = 0;
 	mark_start();
 	set_mode(WRITER_PENDING);
 }

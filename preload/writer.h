@@ -22,23 +22,25 @@
 
 #include "castaway/format.h"
 
-#define WRITER_BUFFER_SIZE (256u << 10)
+#define WRITER_BUFFER_SIZE (256u << 10) /* of a section */
 #define WRITER_PATIENCE_MS 200
 
-/* One unit of output.  Event buffers are filled by a thread and may be flushed
- * in parts (the helper writes [flushed, filled) while the thread appends);
- * section buffers (snapshots) are written once, whole. */
+/* One unit of output.  Event buffers (columns.h) are filled by a thread and may be
+ * flushed in parts (the helper writes events [flushed, filled) while the thread
+ * appends); section buffers (snapshots) are written once, whole. */
 struct buffer {
+	uint8_t *columns[CASTAWAY_COLUMN_COUNT]; /* events: where each goes on; owner only until it is full */
+	uint32_t filled; /* events, release-stored by the owner after each; a section's bytes */
+	uint32_t state;
 	uint64_t serial;
 	uint64_t base_ticks;
 	uint32_t thread;
 	uint16_t chunk_type;
-	uint32_t capacity;
-	uint32_t filled;  /* release-stored by the owner after each whole event */
-	uint32_t flushed; /* writer only */
-	uint32_t state;
+	uint32_t capacity; /* of a section */
 	uint8_t *bytes;
-	uint8_t *own_bytes; /* WRITER_BUFFER_SIZE; a section that outgrows it has others */
+	uint8_t *own_bytes; /* a section that outgrows them has others */
+	uint32_t flushed;   /* writer only */
+	uint32_t flushed_bytes[CASTAWAY_COLUMN_COUNT];
 } __attribute__((aligned(64)));
 
 /* Opens the file (0600, O_EXCL|O_NOFOLLOW) and starts the helper. */
@@ -48,7 +50,7 @@ bool writer_start(void);
 struct buffer *writer_take(uint32_t thread);
 /* Hands a full (or last) buffer over. */
 void writer_give(struct buffer *buffer);
-/* At g_emit_deadline, between two events. */
+/* At g_clock_deadline, between two events. */
 void writer_tick(void);
 
 /* A section under construction: payload bytes of one chunk.  Waits for memory

@@ -17,6 +17,7 @@
 #include <zstd.h>
 
 #include "arena.h"
+#include "clock.h"
 #include "config.h"
 #include "emit.h"
 #include "rawio.h"
@@ -28,9 +29,9 @@
 #define HEADER_SIZE sizeof(struct castaway_chunk_header)
 /* Smaller payloads gain nothing. */
 #define COMPRESS_MIN 128u
-/* Events that compress to more than 13/16 are worth little work: the entropy coding
- * of the next ones is left out, which is most of it, and then tried again. */
-#define POOR_CHUNKS 7u
+/* There are many events, and what their columns repeat is found as well without the
+ * entropy coding, which is most of the work. */
+#define EVENTS_LEVEL (-1)
 
 static struct {
 	int fd;            /* the pump's; valid in the helper's descriptor table, or in ours */
@@ -42,7 +43,6 @@ static struct {
 	dev_t device;
 	ino_t inode;
 	ZSTD_CCtx *context;
-	unsigned poor; /* chunks of events that still come without entropy coding */
 	uint8_t *staging;
 	uint8_t *packed; /* header and stored bytes, so that one write holds both */
 	size_t packed_size;
@@ -143,8 +143,8 @@ static long write_header(void)
 		.start_realtime_ns = g_writer.start_realtime_ns,
 		.start_monotonic_ns = g_writer.start_ns,
 		.start_ticks = g_writer.start_ticks,
-		.clock_source = (uint8_t)emit_clock_source(),
-		.clock_shift = emit_clock_shift(),
+		.clock_source = (uint8_t)clock_source(),
+		.clock_shift = clock_shift(),
 		.writer = "castaway " CASTAWAY_VERSION,
 	};
 
@@ -311,17 +311,11 @@ static bool write_packed(uint8_t *packed, struct castaway_chunk_header *header)
 static size_t compress(enum castaway_chunk_type type, uint8_t *packed, size_t room, const uint8_t *payload,
 		       size_t size)
 {
-	const bool events = type == CASTAWAY_CHUNK_EVENTS, quick = events && s_file.poor > 0;
+	const int level = type == CASTAWAY_CHUNK_EVENTS ? EVENTS_LEVEL : LEVEL;
 	size_t stored;
 
-	(void)ZSTD_CCtx_setParameter(s_file.context, ZSTD_c_compressionLevel, LEVEL);
-	(void)ZSTD_CCtx_setParameter(s_file.context, ZSTD_c_literalCompressionMode,
-				     quick ? ZSTD_ps_disable : ZSTD_ps_auto);
+	(void)ZSTD_CCtx_setParameter(s_file.context, ZSTD_c_compressionLevel, level);
 	stored = ZSTD_compress2(s_file.context, packed, room, payload, size);
-	if (quick)
-		s_file.poor--;
-	else if (events && !ZSTD_isError(stored) && stored > size / 16 * 13)
-		s_file.poor = POOR_CHUNKS;
 	return ZSTD_isError(stored) || stored >= size ? 0 : stored;
 }
 

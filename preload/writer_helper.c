@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "arena.h"
+#include "clock.h"
 #include "collect.h"
 #include "config.h"
 #include "control.h"
@@ -104,6 +105,38 @@ static void helper_finish_snapshots(void)
 	writer_pump_pass(true);
 }
 
+/* True when something was recorded since the last call. */
+static bool helper_target_busy(void)
+{
+	static uint64_t s_progress;
+	const uint32_t slots = __atomic_load_n(&g_writer.slots, __ATOMIC_ACQUIRE);
+	uint64_t progress = __atomic_load_n(&g_writer.last_serial, __ATOMIC_RELAXED) << 32;
+
+	for (uint32_t i = 0; i < slots; i++)
+		progress += __atomic_load_n(&g_writer_slots[i].filled, __ATOMIC_RELAXED);
+	if (progress == s_progress)
+		return false;
+	s_progress = progress;
+	return true;
+}
+
+/* Until somebody wakes it, or for so long; meanwhile it keeps the clock going. */
+static void helper_sleep(uint32_t wake, uint64_t ns)
+{
+	uint64_t now = rawio_clock(CLOCK_MONOTONIC);
+	const uint64_t until = now + ns;
+
+	while (now < until && __atomic_load_n(&g_writer.wake, __ATOMIC_ACQUIRE) == wake) {
+		uint64_t step = until - now;
+
+		if (clock_renew(helper_target_busy()) && step > CLOCK_RENEW_NS)
+			step = CLOCK_RENEW_NS;
+		if (rawio_futex_wait(&g_writer.wake, wake, step) != -ETIMEDOUT)
+			return;
+		now = rawio_clock(CLOCK_MONOTONIC);
+	}
+}
+
 static void helper_loop(void)
 {
 	const uint64_t interval = g_config.flush_ms * 1000000u;
@@ -135,7 +168,7 @@ static void helper_loop(void)
 			writer_pump_end(finish != 0 ? finish : CASTAWAY_END_VANISHED);
 			return;
 		}
-		(void)rawio_futex_wait(&g_writer.wake, wake, collect_sleep(taker_sleep(sleep)));
+		helper_sleep(wake, collect_sleep(taker_sleep(sleep)));
 	}
 }
 

@@ -48,6 +48,7 @@ struct writer {
 	uint32_t pump_lock;
 	uint32_t pump_waiters; /* somebody must have the lock: others let it go */
 	uint64_t last_serial;
+	uint64_t events; /* written */
 
 	pid_t target;
 	uint32_t helper;     /* its pid; the kernel sets it to 0 when it has gone */

@@ -10,7 +10,8 @@
 #include <time.h>
 
 #include "arena.h"
-#include "castaway/codec.h"
+#include "clock.h"
+#include "columns.h"
 #include "rawio.h"
 #include "thread.h"
 #include "writer_internal.h"
@@ -37,32 +38,30 @@ void writer_pump_restart(void)
 
 	/* A buffer of which the former file has a part is written again from its
 	 * begin, without which the rest cannot be read. */
-	for (uint32_t i = 0; i < slots; i++)
+	for (uint32_t i = 0; i < slots; i++) {
+		g_writer.events -= g_writer_slots[i].flushed;
 		g_writer_slots[i].flushed = 0;
+	}
 	for (struct thread *thread = thread_first(); thread != NULL; thread = thread->next)
 		__atomic_store_n(&thread->announced, 0, __ATOMIC_RELEASE);
 	writer_tables_reset();
 	writer_pump_start();
 }
 
-/* A part of an event buffer: [flushed, filled). */
-static void write_events(struct buffer *buffer)
+/* What of an event buffer is not written yet. */
+static void write_events(struct buffer *buffer, bool whole)
 {
 	const uint32_t filled = __atomic_load_n(&buffer->filled, __ATOMIC_ACQUIRE);
 	uint8_t *payload = writer_file_staging();
-	uint8_t *out;
+	const uint8_t *end;
 
 	if (filled == buffer->flushed)
 		return;
 	/* After `filled`: so the tables hold every id in this part. */
 	writer_tables_new();
-	out = codec_put_u64(payload, buffer->serial);
-	out = codec_put_varint(out, buffer->flushed);
-	out = codec_put_u64(out, buffer->base_ticks);
-	memcpy(out, buffer->bytes + buffer->flushed, filled - buffer->flushed);
-	out += filled - buffer->flushed;
-	(void)writer_file_chunk(CASTAWAY_CHUNK_EVENTS, buffer->thread, payload, (size_t)(out - payload));
-	buffer->flushed = filled;
+	g_writer.events += filled - buffer->flushed;
+	end = columns_flush(buffer, filled, whole, payload);
+	(void)writer_file_chunk(CASTAWAY_CHUNK_EVENTS, buffer->thread, payload, (size_t)(end - payload));
 }
 
 static void write_section(const struct buffer *buffer)
@@ -117,15 +116,16 @@ void writer_pump_pass(bool parts)
 
 	while ((buffer = oldest_full(slots, last)) != NULL) {
 		if (buffer->chunk_type == CASTAWAY_CHUNK_EVENTS)
-			write_events(buffer);
+			write_events(buffer, true);
 		else
 			write_section(buffer);
 		release(buffer);
+		(void)clock_renew(true);
 	}
 	for (uint32_t i = 0; parts && i < slots; i++) {
 		buffer = &g_writer_slots[i];
 		if (__atomic_load_n(&buffer->state, __ATOMIC_ACQUIRE) == BUFFER_FILLING)
-			write_events(buffer);
+			write_events(buffer, false);
 	}
 	if (rawio_clock(CLOCK_MONOTONIC) - s_last_clock >= CLOCK_INTERVAL_NS)
 		write_clock();

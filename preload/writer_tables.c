@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "castaway/codec.h"
+#include "clock.h"
 #include "config.h"
 #include "emit.h"
 #include "limits.h"
@@ -109,7 +110,7 @@ void writer_tables_clock(void)
 {
 	struct chunk chunk = open_chunk(CASTAWAY_CHUNK_CLOCK);
 
-	put_u64(&chunk, emit_ticks());
+	put_u64(&chunk, clock_ticks());
 	put_u64(&chunk, rawio_clock(CLOCK_MONOTONIC));
 	put_u64(&chunk, rawio_clock(CLOCK_REALTIME));
 	close_chunk(&chunk);
@@ -244,10 +245,9 @@ static void write_limits(void)
 void writer_tables_end(enum castaway_end_reason reason)
 {
 	struct chunk chunk;
-	uint64_t events = 0, dropped = 0, left_out = 0;
+	uint64_t dropped = 0, left_out = 0;
 
 	for (struct thread *thread = thread_first(); thread != NULL; thread = thread->next) {
-		events += __atomic_load_n(&thread->events, __ATOMIC_RELAXED);
 		dropped += __atomic_load_n(&thread->dropped, __ATOMIC_RELAXED);
 		left_out += __atomic_load_n(&thread->left_out, __ATOMIC_RELAXED);
 	}
@@ -257,9 +257,9 @@ void writer_tables_end(enum castaway_end_reason reason)
 		limits_set(CASTAWAY_LIMIT_NO_HISTORY, left_out);
 	write_limits();
 	chunk = open_chunk(CASTAWAY_CHUNK_END);
-	put_u64(&chunk, emit_ticks());
+	put_u64(&chunk, clock_ticks());
 	put_varint(&chunk, reason);
-	put_varint(&chunk, events);
+	put_varint(&chunk, g_writer.events);
 	put_varint(&chunk, dropped);
 	close_chunk(&chunk);
 }

@@ -17,6 +17,10 @@ ZSTD = 1
 M32 = 0xFFFFFFFF
 M64 = 0xFFFFFFFFFFFFFFFF
 
+# Columns of an EVENTS chunk: opcodes, times, then one for each letter of the signatures.
+COLUMNS = "edbonsti"
+TIMED = 0x80
+
 # opcode: (name, signature, field names), as the table in FORMAT.md's format.h
 OPCODES = {
     1: ("ALLOC", "bns", "block,size,stack"),
@@ -199,34 +203,48 @@ class Trace:
         parts = {}
         for chunk in self.of_type(EVENTS):
             cursor = Cursor(chunk.payload())
-            serial, offset, base = cursor.u64(), cursor.varint(), cursor.u64()
-            parts.setdefault((chunk.thread, serial), []).append((offset, base, cursor.data[cursor.at:]))
+            serial, offset, base, count = cursor.u64(), cursor.varint(), cursor.u64(), cursor.varint()
+            sizes = [cursor.varint() for _ in COLUMNS]
+            columns = []
+            for size in sizes:
+                columns.append(cursor.data[cursor.at:cursor.at + size])
+                cursor.at += size
+            if cursor.more() or len(columns[0]) != count:
+                raise ValueError("chunk at offset %d: its columns do not fill it" % chunk.offset)
+            parts.setdefault((chunk.thread, serial), []).append((offset, base, columns))
         found = []
         for (thread, serial), pieces in parts.items():
             pieces.sort()
-            data = b""
+            columns = [b""] * len(COLUMNS)
             for offset, _, piece in pieces:
-                if offset != len(data):
+                if offset != len(columns[0]):
                     raise ValueError("buffer %d of thread %d has a hole" % (serial, thread))
-                data += piece
-            found += self._buffer(thread, pieces[0][1], data, serial)
+                columns = [begin + end for begin, end in zip(columns, piece)]
+            found += self._buffer(thread, pieces[0][1], columns, serial)
         found.sort(key=lambda e: (e["ticks"], e["thread"], e["order"]))
         return found
 
-    def _buffer(self, thread, ticks, data, serial):
-        cursor, block, obj, order = Cursor(data), 0, 0, 0
-        while cursor.more():
-            name, signature, fields = OPCODES[cursor.u8()]
-            ticks += cursor.varint() << self.clock_shift
+    def _buffer(self, thread, ticks, columns, serial):
+        cursors = {letter: Cursor(data) for letter, data in zip(COLUMNS, columns)}
+        block = obj = stack = order = 0
+        while cursors["e"].more():
+            opcode = cursors["e"].u8()
+            name, signature, fields = OPCODES[opcode & ~TIMED]
+            if opcode & TIMED:
+                ticks += cursors["d"].varint() << self.clock_shift
             event = {"event": name, "thread": thread, "ticks": ticks, "order": (serial, order)}
             order += 1
             for letter, field in zip(signature, fields.split(",")):
+                cursor = cursors[letter]
                 if letter == "b":
                     block = (block + cursor.svarint() * 8) & M64
                     event[field] = block
                 elif letter == "o":
                     obj = (obj + cursor.svarint()) & M64
                     event[field] = obj
+                elif letter == "s":
+                    stack += cursor.svarint()
+                    event[field] = stack
                 else:
                     event[field] = cursor.svarint() if letter == "i" else cursor.varint()
             yield event

@@ -43,7 +43,8 @@ void builder_free(struct builder *b)
 	for (uint32_t i = 0; i < b->string_count; i++)
 		free(b->strings[i]);
 	for (size_t i = 0; i < b->lane_count; i++)
-		free(b->lanes[i].events.data);
+		for (unsigned column = 0; column < CASTAWAY_COLUMN_COUNT; column++)
+			free(b->lanes[i].columns[column].data);
 	for (uint32_t i = 0; i < b->section_count; i++) {
 		free(b->sections[i].blocks.data);
 		free(b->sections[i].objects.data);

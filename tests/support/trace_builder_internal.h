@@ -11,7 +11,8 @@
 #include "castaway/codec.h"
 #include "trace_builder.h"
 
-#define BUFFER_SIZE (128u << 10) /* a thread's buffer, and a section, are ended at this */
+#define BUFFER_SIZE   (128u << 10) /* a section is ended at this */
+#define BUFFER_EVENTS 16384u       /* a thread's buffer */
 
 struct bytes {
 	uint8_t *data;
@@ -21,9 +22,9 @@ struct bytes {
 struct lane {
 	uint32_t thread;
 	bool open; /* the buffer has begun */
-	uint64_t serial, base_ticks, ticks, block, object;
-	uint64_t offset; /* of `events` in the buffer */
-	struct bytes events;
+	uint64_t serial, base_ticks, ticks, block, object, stack;
+	uint64_t offset, count; /* events that are written, and that are in `columns` */
+	struct bytes columns[CASTAWAY_COLUMN_COUNT];
 };
 
 struct node {

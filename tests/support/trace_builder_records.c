@@ -20,15 +20,21 @@ static void write_lane(struct builder *b, struct lane *lane)
 {
 	struct bytes payload = {0};
 
-	if (lane->events.size == 0)
+	if (lane->count == 0)
 		return;
 	put_u64(&payload, lane->serial);
 	put_varint(&payload, lane->offset);
 	put_u64(&payload, lane->base_ticks);
-	put(&payload, lane->events.data, lane->events.size);
+	put_varint(&payload, lane->count);
+	for (unsigned i = 0; i < CASTAWAY_COLUMN_COUNT; i++)
+		put_varint(&payload, lane->columns[i].size);
+	for (unsigned i = 0; i < CASTAWAY_COLUMN_COUNT; i++) {
+		put(&payload, lane->columns[i].data, lane->columns[i].size);
+		lane->columns[i].size = 0;
+	}
 	builder_chunk(b, CASTAWAY_CHUNK_EVENTS, lane->thread, payload.data, payload.size);
-	lane->offset += lane->events.size;
-	lane->events.size = 0;
+	lane->offset += lane->count;
+	lane->count = 0;
 	free(payload.data);
 }
 
@@ -48,21 +54,36 @@ void builder_next_buffer(struct builder *b, uint32_t thread)
 
 static void put_field(struct lane *lane, char kind, uint64_t value)
 {
+	struct bytes *column = &lane->columns[castaway_column_of(kind)];
+
 	switch (kind) {
 	case 'b':
-		put_svarint(&lane->events, (uint64_t)((int64_t)(value - lane->block) / 8));
+		put_svarint(column, (uint64_t)((int64_t)(value - lane->block) / 8));
 		lane->block = value;
 		break;
 	case 'o':
-		put_svarint(&lane->events, value - lane->object);
+		put_svarint(column, value - lane->object);
 		lane->object = value;
 		break;
+	case 's':
+		put_svarint(column, value - lane->stack);
+		lane->stack = value;
+		break;
 	case 'i':
-		put_svarint(&lane->events, value);
+		put_svarint(column, value);
 		break;
 	default:
-		put_varint(&lane->events, value);
+		put_varint(column, value);
 	}
+}
+
+static void open_buffer(struct lane *lane, uint64_t ticks)
+{
+	lane->open = true;
+	lane->serial++;
+	lane->base_ticks = lane->ticks = ticks;
+	lane->offset = 0;
+	lane->block = lane->object = lane->stack = 0;
 }
 
 void builder_event_fields(struct builder *b, uint32_t thread, uint64_t ticks, enum castaway_event opcode,
@@ -75,23 +96,22 @@ void builder_event_fields(struct builder *b, uint32_t thread, uint64_t ticks, en
 	};
 	struct lane *lane = lane_of(b, thread);
 	const char *signature = signatures[opcode];
+	bool timed;
 
-	if (lane->events.size > BUFFER_SIZE)
+	if (lane->offset + lane->count >= BUFFER_EVENTS)
 		builder_next_buffer(b, thread);
-	if (!lane->open) {
-		*lane = (struct lane){.thread = thread,
-				      .open = true,
-				      .serial = lane->serial + 1,
-				      .base_ticks = ticks,
-				      .ticks = ticks,
-				      .events = lane->events};
-	}
+	if (!lane->open)
+		open_buffer(lane, ticks);
 	/* Time goes backwards only from one buffer to the next. */
 	if (ticks < lane->ticks)
 		abort();
-	put_u8(&lane->events, (uint8_t)opcode);
-	put_varint(&lane->events, (ticks - lane->ticks) >> b->header.clock_shift);
+	timed = ticks != lane->ticks;
+	put_u8(&lane->columns[CASTAWAY_COLUMN_OPCODE], (uint8_t)(opcode | (timed ? CASTAWAY_EVENT_TIMED : 0)));
+	if (timed)
+		put_varint(&lane->columns[CASTAWAY_COLUMN_TIME],
+			   (ticks - lane->ticks) >> b->header.clock_shift);
 	lane->ticks = ticks;
+	lane->count++;
 	for (size_t i = 0; signature[i]; i++)
 		put_field(lane, signature[i], fields[i]);
 	b->events++;

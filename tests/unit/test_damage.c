@@ -82,7 +82,7 @@ static void test_resynchronisation(void **state)
 		builder_next_buffer(b, 1);
 	}
 	builder_garbage(b, "CHNK but not a chunk, and 0 0 0 0 0 0 0 0 0", 43);
-	offset = builder_chunk_offset(b, 3) + CHUNK_HEADER + 21;
+	offset = builder_chunk_offset(b, 3) + CHUNK_HEADER + 29;
 	builder_end(b, CASTAWAY_END_EXIT, 50);
 	file = builder_finish(b, &size);
 	file[builder_chunk_offset(b, 1) + 8] ^= 0x80; /* its length: then its header is wrong */

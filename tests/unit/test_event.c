@@ -248,23 +248,50 @@ static void test_unknown_ids_become_none(void **state)
 
 static void test_unknown_opcode_ends_the_buffer(void **state)
 {
-	/* serial 1, offset 0, base 5; MARK at +1; opcode 200; a MARK never read. */
-	static const uint8_t payload[] = {1, 0, 0, 0,  0, 0, 0, 0,   0, 5,  0, 0, 0, 0,
-					  0, 0, 0, 15, 1, 0, 0, 200, 1, 15, 1, 0, 0};
+	/* serial 1, offset 0, base 5, 3 events, the sizes of the columns; MARK at +1,
+	 * opcode 100, a MARK that is never read; their times; stacks; names. */
+	static const uint8_t payload[] = {1, 0, 0,    0,   0,    0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0,
+					  3, 3, 2,    0,   0,    0, 2, 2, 0, /* sizes */
+					  15 | 0x80, 100, 15 | 0x80, 1, 1, 0, 0, 0, 0};
 	struct builder *b = builder_new();
 	struct trace *trace;
 
 	(void)state;
 	builder_chunk(b, CASTAWAY_CHUNK_EVENTS, 4, payload, sizeof(payload));
-	builder_chunk(b, CASTAWAY_CHUNK_EVENTS, 5, payload, sizeof(payload) - 7); /* in mid-event */
-	builder_chunk(b, CASTAWAY_CHUNK_EVENTS, 6, payload, 16);                  /* in mid-preamble */
+	builder_chunk(b, CASTAWAY_CHUNK_EVENTS, 6, payload, 16); /* in mid-preamble */
 	trace = builder_open(b);
 	assert_int_equal(read_all(trace), 1);
 	assert_int_equal(s_events[0].thread, 4);
 	assert_int_equal(s_events[0].ticks, 6);
-	assert_int_equal(limit_count(trace, CASTAWAY_LIMIT_DAMAGED), 3);
+	assert_int_equal(limit_count(trace, CASTAWAY_LIMIT_DAMAGED), 2);
 	trace_free(trace);
 	builder_free(b);
+}
+
+/* A chunk of one MARK whose columns have these sizes, `size` bytes in all. */
+static void expect_damaged(uint8_t count, const uint8_t sizes[CASTAWAY_COLUMN_COUNT], size_t size)
+{
+	uint8_t payload[40] = {[0] = 1, [17] = count, [26] = 15};
+	struct builder *b = builder_new();
+	struct trace *trace;
+
+	memcpy(payload + 18, sizes, CASTAWAY_COLUMN_COUNT);
+	builder_chunk(b, CASTAWAY_CHUNK_EVENTS, 1, payload, size);
+	trace = builder_open(b);
+	assert_int_equal(read_all(trace), 0);
+	assert_int_equal(limit_count(trace, CASTAWAY_LIMIT_DAMAGED), 1);
+	trace_free(trace);
+	builder_free(b);
+}
+
+static void test_columns_that_do_not_fit(void **state)
+{
+	(void)state;
+	expect_damaged(1, (const uint8_t[]){1, 0, 0, 0, 0, 1, 0, 0}, 28);   /* no name */
+	expect_damaged(1, (const uint8_t[]){1, 0, 0, 0, 0, 1, 1, 0}, 30);   /* a byte too many */
+	expect_damaged(1, (const uint8_t[]){1, 0, 0, 0, 0, 1, 2, 0}, 29);   /* one too few */
+	expect_damaged(2, (const uint8_t[]){1, 0, 0, 0, 0, 1, 1, 0}, 29);   /* more events than opcodes */
+	expect_damaged(1, (const uint8_t[]){1, 0, 0, 0, 0, 1, 1, 255}, 29); /* in mid-size */
 }
 
 static void test_clock_shift(void **state)
@@ -306,6 +333,7 @@ int main(void)
 		cmocka_unit_test(test_chunks_in_any_order),
 		cmocka_unit_test(test_unknown_ids_become_none),
 		cmocka_unit_test(test_unknown_opcode_ends_the_buffer),
+		cmocka_unit_test(test_columns_that_do_not_fit),
 		cmocka_unit_test(test_clock_shift),
 		cmocka_unit_test(test_no_events),
 	};
