@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The list of report formats.
+ * The list of report formats, and what all of them begin and end with.
  */
 #include "report.h"
 
 #include <errno.h>
 #include <string.h>
+
+#include "report_model.h"
 
 const struct report_format *report_find(const char *name)
 {
@@ -21,7 +23,8 @@ const struct report_format *report_find(const char *name)
 	return NULL;
 }
 
-enum error_code report_finish(FILE *out, struct error *error)
+/* Whether all of it was written. */
+static enum error_code finish(FILE *out, struct error *error)
 {
 	enum error_code code;
 
@@ -32,4 +35,16 @@ enum error_code report_finish(FILE *out, struct error *error)
 	if (error != NULL)
 		error->os_error = errno;
 	return code;
+}
+
+enum error_code report_write(const struct report_format *format, const struct analysis *analysis,
+			     const struct report_options *options, FILE *out, struct error *error)
+{
+	struct report_model model;
+	enum error_code code = report_model_new(&model, analysis, options, error);
+
+	if (code == ERROR_NONE)
+		code = format->write(&model, out, error);
+	report_model_free(&model);
+	return code != ERROR_NONE ? code : finish(out, error);
 }

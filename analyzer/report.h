@@ -17,10 +17,12 @@ struct report_options {
 	size_t max_findings; /* text, html, dot; 0 = all */
 };
 
+struct report_model;
+
 struct report_format {
 	const char *name; /* as in --format= */
-	enum error_code (*write)(const struct analysis *analysis, const struct report_options *options,
-				 FILE *out, struct error *error);
+	/* Failures of `out` are seen by the caller. */
+	enum error_code (*write)(struct report_model *model, FILE *out, struct error *error);
 };
 
 /* X(name) */
@@ -38,8 +40,8 @@ struct report_format {
 REPORT_FORMATS(X)
 #undef X
 
-/* For the formats: whether all of it was written. */
-enum error_code report_finish(FILE *out, struct error *error);
+enum error_code report_write(const struct report_format *format, const struct analysis *analysis,
+			     const struct report_options *options, FILE *out, struct error *error);
 
 const struct report_format *report_find(const char *name); /* NULL = unknown */
 

@@ -143,24 +143,19 @@ static void write_finding(FILE *out, struct report_model *model, size_t number, 
 	free(label);
 }
 
-static enum error_code write_dot(const struct analysis *analysis, const struct report_options *options,
-				 FILE *out, struct error *error)
+static enum error_code write_dot(struct report_model *model, FILE *out, struct error *error)
 {
-	struct report_model model;
-	enum error_code code = report_model_new(&model, analysis, options, error);
-	size_t limit = options->max_findings ? options->max_findings : SIZE_MAX;
+	const struct analysis *analysis = model->analysis;
+	size_t limit = model->options->max_findings ? model->options->max_findings : SIZE_MAX;
 
-	if (code != ERROR_NONE)
-		return code;
 	fputs("digraph castaway {\n  graph [fontname=\"sans-serif\", style=rounded];\n"
 	      "  node [shape=box, style=rounded, fontname=\"sans-serif\"];\n"
 	      "  edge [fontname=\"sans-serif\", fontsize=11];\n",
 	      out);
 	for (size_t i = 0; i < analysis->finding_count && i < limit; i++)
-		write_finding(out, &model, i + 1, &analysis->findings[i]);
+		write_finding(out, model, i + 1, &analysis->findings[i]);
 	fputs("}\n", out);
-	report_model_free(&model);
-	return report_finish(out, error);
+	return ERROR_NONE;
 }
 
 const struct report_format report_dot = {"dot", write_dot};

@@ -199,11 +199,9 @@ static void write_strings(struct heap *heap)
 	jsontext_array_end(&json);
 }
 
-static enum error_code write_heapsnapshot(const struct analysis *analysis,
-					  const struct report_options *options, FILE *out,
-					  struct error *error)
+static enum error_code write_heapsnapshot(struct report_model *model, FILE *out, struct error *error)
 {
-	struct heap heap = {.out = out, .analysis = analysis, .graph = analysis->graph};
+	struct heap heap = {.out = out, .analysis = model->analysis, .graph = model->analysis->graph};
 
 	fprintf(out,
 		"{\"snapshot\":{\"meta\":%s,\n\"node_count\":%" PRIu32 ",\"edge_count\":%" PRIu64
@@ -214,7 +212,7 @@ static enum error_code write_heapsnapshot(const struct analysis *analysis,
 	fputs(",\n\"trace_function_infos\":[],\"trace_tree\":[],\"samples\":[],\"locations\":[]", out);
 	write_strings(&heap);
 	fputs("}\n", out);
-	return report_finish(out, error);
+	return ERROR_NONE;
 }
 
 const struct report_format report_heapsnapshot = {"heapsnapshot", write_heapsnapshot};

@@ -184,22 +184,15 @@ static void write_limits(FILE *out, const struct report_model *model)
 
 	fputs("<h2>Not seen</h2>\n<table>\n", out);
 	for (size_t i = 0; report_model_limit(model, i, &limit); i++)
-		put_row(out, limit.code,
-			report_place_format("%" PRIu64 " x %s%s%s", limit.count, limit.message,
-					    limit.detail ? ": " : "", limit.detail ? limit.detail : ""));
+		put_row(out, limit.code, report_model_limit_text(&limit));
 	fputs("</table>\n", out);
 }
 
-static enum error_code write_html(const struct analysis *analysis, const struct report_options *options,
-				  FILE *out, struct error *error)
+static enum error_code write_html(struct report_model *model, FILE *out, struct error *error)
 {
-	const struct trace *trace = analysis->trace;
+	const struct trace *trace = model->analysis->trace;
 	const char *program = trace->argc > 0 ? trace->argv[0] : trace->exe;
-	struct report_model model;
-	enum error_code code = report_model_new(&model, analysis, options, error);
 
-	if (code != ERROR_NONE)
-		return code;
 	fputs("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
 	      "<meta name=\"viewport\" content=\"width=device-width\">\n<title>castaway: ",
 	      out);
@@ -207,12 +200,11 @@ static enum error_code write_html(const struct analysis *analysis, const struct 
 	fprintf(out, "</title>\n<style>\n%s</style></head><body>\n<h1>", style);
 	marktext_put(out, program);
 	fputs("</h1>\n", out);
-	write_origin(out, &model);
-	write_findings(out, &model);
-	write_limits(out, &model); /* last: looking up names adds to them */
+	write_origin(out, model);
+	write_findings(out, model);
+	write_limits(out, model); /* last: looking up names adds to them */
 	fputs("</body></html>\n", out);
-	report_model_free(&model);
-	return report_finish(out, error);
+	return ERROR_NONE;
 }
 
 const struct report_format report_html = {"html", write_html};

@@ -236,30 +236,24 @@ static void write_limits(struct jsontext *json, const struct report_model *model
 	jsontext_array_end(json);
 }
 
-static enum error_code write_json(const struct analysis *analysis, const struct report_options *options,
-				  FILE *out, struct error *error)
+static enum error_code write_json(struct report_model *model, FILE *out, struct error *error)
 {
-	struct report_model model;
 	struct jsontext json;
-	enum error_code code = report_model_new(&model, analysis, options, error);
 
-	if (code != ERROR_NONE)
-		return code;
 	jsontext_start(&json, out);
 	jsontext_object(&json, NULL, JSONTEXT_LINES);
 	jsontext_string(&json, "schema", SCHEMA);
-	write_trace(&json, &model);
-	write_snapshot(&json, &model);
-	write_summary(&json, &analysis->summary);
-	write_runtimes(&json, analysis);
-	write_generations(&json, analysis->generations);
-	report_json_structures(&json, &model);
-	write_leaks(&json, &model);
-	write_misuse(&json, &model);
-	write_limits(&json, &model); /* last: looking up names adds to them */
+	write_trace(&json, model);
+	write_snapshot(&json, model);
+	write_summary(&json, &model->analysis->summary);
+	write_runtimes(&json, model->analysis);
+	write_generations(&json, model->analysis->generations);
+	report_json_structures(&json, model);
+	write_leaks(&json, model);
+	write_misuse(&json, model);
+	write_limits(&json, model); /* last: looking up names adds to them */
 	jsontext_object_end(&json);
-	report_model_free(&model);
-	return report_finish(out, error);
+	return ERROR_NONE;
 }
 
 const struct report_format report_json = {"json", write_json};

@@ -13,7 +13,7 @@
 
 struct junit {
 	FILE *out;
-	struct report_model model;
+	const struct report_model *model;
 };
 
 static bool fails(enum verdict verdict)
@@ -32,7 +32,7 @@ static uint64_t count_failures(const struct analysis *analysis)
 
 static void write_suite(struct junit *junit)
 {
-	const struct analysis *analysis = junit->model.analysis;
+	const struct analysis *analysis = junit->model->analysis;
 	const struct trace *trace = analysis->trace;
 	char started[40];
 	uint64_t time = 0;
@@ -42,9 +42,9 @@ static void write_suite(struct junit *junit)
 	fprintf(junit->out, " tests=\"%zu\" failures=\"%" PRIu64 "\" errors=\"%d\" skipped=\"0\"",
 		1 + analysis->finding_count + analysis->leak_count, count_failures(analysis),
 		!trace->complete);
-	if (trace->has_end && report_model_time(&junit->model, trace->end_ticks, &time))
+	if (trace->has_end && report_model_time(junit->model, trace->end_ticks, &time))
 		fprintf(junit->out, " time=\"%.6f\"", (double)time / 1e9);
-	if (report_model_started(&junit->model, started))
+	if (report_model_started(junit->model, started))
 		marktext_attribute(junit->out, "timestamp", started);
 	fputs(">\n", junit->out);
 }
@@ -52,7 +52,7 @@ static void write_suite(struct junit *junit)
 /* A trace that breaks off says nothing about what came after. */
 static void write_trace(struct junit *junit)
 {
-	const struct trace *trace = junit->model.analysis->trace;
+	const struct trace *trace = junit->model->analysis->trace;
 
 	fputs("    <testcase classname=\"castaway.trace\" name=\"the trace is complete\" time=\"0\"",
 	      junit->out);
@@ -86,35 +86,32 @@ static void write_case(struct junit *junit, enum verdict verdict, const char *na
 
 static void write_finding(struct junit *junit, size_t index)
 {
-	const struct analysis *analysis = junit->model.analysis;
+	const struct analysis *analysis = junit->model->analysis;
 	const struct finding *finding = &analysis->findings[index];
-	char *label = report_model_label(&junit->model, &analysis->structures[finding->representative]);
+	char *label = report_model_label(junit->model, &analysis->structures[finding->representative]);
 	char *name = report_place_format("%s [%016" PRIx64 "]", label ? label : "?", finding->fingerprint);
 
-	write_case(junit, finding->verdict, name, report_text_line(&junit->model, finding),
-		   report_text_of_finding(&junit->model, index + 1, finding));
+	write_case(junit, finding->verdict, name, report_text_line(junit->model, finding),
+		   report_text_of_finding(junit->model, index + 1, finding));
 	free(name);
 	free(label);
 }
 
 static void write_leak(struct junit *junit, const struct leak *leak)
 {
-	const char *type = trace_text(junit->model.analysis->trace, leak->type);
+	const char *type = trace_text(junit->model->analysis->trace, leak->type);
 	char *name = report_place_format("%s [%016" PRIx64 "]", *type ? type : "block", leak->fingerprint);
 
-	write_case(junit, leak->verdict, name, report_text_leak_line(&junit->model, leak),
-		   report_text_of_leak(&junit->model, leak));
+	write_case(junit, leak->verdict, name, report_text_leak_line(junit->model, leak),
+		   report_text_of_leak(junit->model, leak));
 	free(name);
 }
 
-static enum error_code write_junit(const struct analysis *analysis, const struct report_options *options,
-				   FILE *out, struct error *error)
+static enum error_code write_junit(struct report_model *model, FILE *out, struct error *error)
 {
-	struct junit junit = {.out = out};
-	enum error_code code = report_model_new(&junit.model, analysis, options, error);
+	const struct analysis *analysis = model->analysis;
+	struct junit junit = {.out = out, .model = model};
 
-	if (code != ERROR_NONE)
-		return code;
 	fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"castaway\">\n", out);
 	write_suite(&junit);
 	write_trace(&junit);
@@ -123,8 +120,7 @@ static enum error_code write_junit(const struct analysis *analysis, const struct
 	for (size_t i = 0; i < analysis->leak_count; i++)
 		write_leak(&junit, &analysis->leaks[i]);
 	fputs("  </testsuite>\n</testsuites>\n", out);
-	report_model_free(&junit.model);
-	return report_finish(out, error);
+	return ERROR_NONE;
 }
 
 const struct report_format report_junit = {"junit", write_junit};

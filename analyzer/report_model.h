@@ -77,5 +77,6 @@ struct report_limit {
 /* The limit with this index: those of the trace, then those of the look-up of
  * names, so this comes after the last stack.  Returns false at the end. */
 bool report_model_limit(const struct report_model *model, size_t index, struct report_limit *ret);
+char *report_model_limit_text(const struct report_limit *limit); /* "3 x message: detail"; malloc'ed */
 
 #endif

@@ -4,10 +4,11 @@
  * names, and the list of what was not seen.
  */
 #include <ctype.h>
+#include <inttypes.h>
 #include <string.h>
 #include <time.h>
 
-#include "report_model.h"
+#include "report_place.h"
 
 /* One point relates ticks of the time-stamp counter to a moment, two to a speed. */
 bool report_model_time(const struct report_model *model, uint64_t ticks, uint64_t *ret)
@@ -183,4 +184,11 @@ bool report_model_limit(const struct report_model *model, size_t index, struct r
 		return true;
 	}
 	return false;
+}
+
+char *report_model_limit_text(const struct report_limit *limit)
+{
+	return report_place_format("%" PRIu64 " x %s%s%s", limit->count, limit->message,
+				   limit->detail != NULL ? ": " : "",
+				   limit->detail != NULL ? limit->detail : "");
 }

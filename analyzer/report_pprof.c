@@ -138,26 +138,24 @@ static bool write_compressed(FILE *out, const struct protobuf *profile)
 	return result == Z_STREAM_END;
 }
 
-static enum error_code write_pprof(const struct analysis *analysis, const struct report_options *options,
-				   FILE *out, struct error *error)
+static enum error_code write_pprof(struct report_model *model, FILE *out, struct error *error)
 {
-	struct report_model model = {.analysis = analysis, .options = options};
 	struct pprof pprof;
 	enum error_code code = ERROR_NONE;
 
-	if (pprof_new(&pprof, analysis)) {
+	if (pprof_new(&pprof, model->analysis)) {
 		(void)pprof_string(&pprof, ""); /* number 0 must be that */
 		write_sample_types(&pprof);
 		count_nodes(&pprof);
 		write_samples(&pprof);
 		write_mappings(&pprof);
-		write_times(&pprof, &model);
+		write_times(&pprof, model);
 		pprof_put_strings(&pprof, PROFILE_STRING);
 	}
 	if (pprof.failed || pprof.profile.failed || !write_compressed(out, &pprof.profile))
 		code = error_set(error, ERROR_MEMORY, "out of memory for the profile");
 	pprof_done(&pprof);
-	return code ? code : report_finish(out, error);
+	return code;
 }
 
 const struct report_format report_pprof = {"pprof", write_pprof};

@@ -264,8 +264,7 @@ static void write_invocation(struct jsontext *json, const struct report_model *m
 	jsontext_bool(json, "executionSuccessful", true);
 	jsontext_array(json, "toolExecutionNotifications", JSONTEXT_LINES);
 	for (size_t i = 0; report_model_limit(model, i, &limit); i++) {
-		char *text = report_place_format("%" PRIu64 " x %s%s%s", limit.count, limit.message,
-						 limit.detail ? ": " : "", limit.detail ? limit.detail : "");
+		char *text = report_model_limit_text(&limit);
 
 		jsontext_object(json, NULL, JSONTEXT_LINES);
 		jsontext_object(json, "descriptor", JSONTEXT_FLAT);
@@ -281,15 +280,11 @@ static void write_invocation(struct jsontext *json, const struct report_model *m
 	jsontext_array_end(json);
 }
 
-static enum error_code write_sarif(const struct analysis *analysis, const struct report_options *options,
-				   FILE *out, struct error *error)
+static enum error_code write_sarif(struct report_model *model, FILE *out, struct error *error)
 {
-	struct report_model model;
+	const struct analysis *analysis = model->analysis;
 	struct jsontext json;
-	enum error_code code = report_model_new(&model, analysis, options, error);
 
-	if (code != ERROR_NONE)
-		return code;
 	jsontext_start(&json, out);
 	jsontext_object(&json, NULL, JSONTEXT_LINES);
 	jsontext_string(&json, "$schema", SCHEMA);
@@ -299,16 +294,15 @@ static enum error_code write_sarif(const struct analysis *analysis, const struct
 	write_tool(&json);
 	jsontext_array(&json, "results", JSONTEXT_LINES);
 	for (size_t i = 0; i < analysis->finding_count; i++)
-		write_finding(&json, &model, &analysis->findings[i]);
+		write_finding(&json, model, &analysis->findings[i]);
 	for (size_t i = 0; i < analysis->leak_count; i++)
-		write_leak(&json, &model, &analysis->leaks[i]);
+		write_leak(&json, model, &analysis->leaks[i]);
 	jsontext_array_end(&json);
-	write_invocation(&json, &model); /* last: looking up names adds to the limits */
+	write_invocation(&json, model); /* last: looking up names adds to the limits */
 	jsontext_object_end(&json);
 	jsontext_array_end(&json);
 	jsontext_object_end(&json);
-	report_model_free(&model);
-	return report_finish(out, error);
+	return ERROR_NONE;
 }
 
 const struct report_format report_sarif = {"sarif", write_sarif};

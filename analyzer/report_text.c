@@ -303,14 +303,10 @@ static void write_findings(struct report_text *report)
 		textout_put(&report->out, "... and %zu more findings\n\n", analysis->finding_count - shown);
 }
 
-static enum error_code write_text(const struct analysis *analysis, const struct report_options *options,
-				  FILE *out, struct error *error)
+static enum error_code write_text(struct report_model *model, FILE *out, struct error *error)
 {
-	struct report_text report = {.out = {out, options->color}};
-	enum error_code code = report_model_new(&report.model, analysis, options, error);
+	struct report_text report = {.out = {out, model->options->color}, .model = *model};
 
-	if (code != ERROR_NONE)
-		return code;
 	write_headline(&report);
 	write_origin(&report);
 	write_scope(&report);
@@ -321,8 +317,7 @@ static enum error_code write_text(const struct analysis *analysis, const struct 
 	write_runtimes(&report);
 	write_misuse(&report);
 	write_limits(&report); /* last: looking up names adds to them */
-	report_model_free(&report.model);
-	return report_finish(out, error);
+	return ERROR_NONE;
 }
 
 const struct report_format report_text = {"text", write_text};

@@ -51,7 +51,7 @@ static int write_report(struct analysis *analysis, void *arg)
 					 .max_findings = (size_t)g_analyze.findings};
 	struct error error = {0};
 
-	if (g_analyze.format->write(analysis, &options, g_analyze.stream, &error) == ERROR_NONE)
+	if (report_write(g_analyze.format, analysis, &options, g_analyze.stream, &error) == ERROR_NONE)
 		return EXIT_STATUS_OK;
 	/* The stream remembers what went wrong; output_close says it. */
 	if (ferror(g_analyze.stream))

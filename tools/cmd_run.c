@@ -61,7 +61,8 @@ static int report_and_judge(struct analysis *analysis, void *arg)
 	struct error error = {0};
 
 	if (!check->child || analysis->finding_count || analysis->leak_count)
-		if (report_text.write(analysis, &options, stdout, &error) != ERROR_NONE && !ferror(stdout))
+		if (report_write(&report_text, analysis, &options, stdout, &error) != ERROR_NONE &&
+		    !ferror(stdout))
 			return session_fail(analysis->trace->path, &error);
 	return judge_visit(analysis, check->judge);
 }

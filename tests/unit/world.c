@@ -194,7 +194,7 @@ char *world_render(const struct world *w, const char *format, const struct repor
 
 	assert_non_null(found);
 	assert_non_null(out);
-	assert_int_equal(found->write(&w->analysis, options, out, NULL), ERROR_NONE);
+	assert_int_equal(report_write(found, &w->analysis, options, out, NULL), ERROR_NONE);
 	fclose(out);
 	assert_int_equal(strlen(text), size);
 	return text;
