@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * One walk over the events keeps, for each object of the findings, the
- * references that were not given back; then each pointer to it gets one.
- * Never prints.
+ * references that were not given back; then each pointer to it gets one
+ * (provenance_share.c).  Never prints.
  */
 #include "provenance.h"
 
@@ -11,7 +11,6 @@
 
 #include "address_table.h"
 #include "provenance_internal.h"
-#include "slots.h"
 #include "snapshot_reader.h"
 #include "trace_internal.h"
 
@@ -22,28 +21,12 @@ struct watched {
 	size_t object;
 };
 
-struct object {
-	uint32_t node;
-	struct provenance_reference *outstanding; /* the oldest first */
-	size_t count, capacity;
-	uint64_t birth; /* ticks */
-	int64_t seen;   /* count, had only the recorded calls changed it */
-	struct stranding last_unref;
-};
-
-/* An edge that may hold a reference. */
-struct holder {
-	uint32_t object, from, edge;
-};
-
 struct walk {
 	struct analysis *analysis;
 	struct provenance_match *match;
 	struct address_table watched;
-	struct object *objects; /* by node */
+	struct provenance_object *objects; /* by node */
 	size_t count;
-	struct holder *holders;
-	size_t holder_count, holder_capacity;
 	struct error *error;
 };
 
@@ -57,7 +40,7 @@ static bool is_explained(const struct graph_node *node)
 
 static int by_node(const void *a, const void *b)
 {
-	const struct object *left = a, *right = b;
+	const struct provenance_object *left = a, *right = b;
 
 	return (left->node > right->node) - (left->node < right->node);
 }
@@ -101,9 +84,9 @@ static void add_objects(struct walk *w)
 	w->count = kept;
 }
 
-static struct object *find_object(const struct walk *w, uint32_t node)
+static struct provenance_object *find_object(const struct walk *w, uint32_t node)
 {
-	const struct object key = {.node = node};
+	const struct provenance_object key = {.node = node};
 
 	return w->count ? bsearch(&key, w->objects, w->count, sizeof(key), by_node) : NULL;
 }
@@ -151,7 +134,7 @@ enum error_code provenance_births(struct trace *trace, struct replay *replay,
 	return snapshot ? snapshot_read_objects(trace, snapshot, note_birth, &births, error) : ERROR_NONE;
 }
 
-static bool append(struct object *object, uint32_t stack, bool birth)
+static bool append(struct provenance_object *object, uint32_t stack, bool birth)
 {
 	struct provenance_reference *grown =
 		array_reserve(object->outstanding, &object->capacity, object->count + 1, sizeof(*grown));
@@ -210,14 +193,7 @@ static enum error_code prepare(struct walk *w)
 
 /* ---- events ------------------------------------------------------------------------------- */
 
-static void remove_reference(struct object *object, size_t at)
-{
-	object->count--;
-	memmove(&object->outstanding[at], &object->outstanding[at + 1],
-		(object->count - at) * sizeof(*object->outstanding));
-}
-
-static void give_back(struct walk *w, struct object *object, const struct event *event)
+static void give_back(struct walk *w, struct provenance_object *object, const struct event *event)
 {
 	uint32_t stack = (uint32_t)event->field[1];
 
@@ -230,14 +206,14 @@ static void give_back(struct walk *w, struct object *object, const struct event 
 						.object = object->node,
 						.opcode = CASTAWAY_EVENT_UNREF};
 	if (object->count)
-		remove_reference(object,
-				 provenance_match_unref(w->match, object->outstanding, object->count, stack));
+		provenance_remove(
+			object, provenance_match_unref(w->match, object->outstanding, object->count, stack));
 }
 
 static enum error_code on_event(struct walk *w, const struct event *event)
 {
 	const struct watched *watched;
-	struct object *object;
+	struct provenance_object *object;
 
 	if (event->opcode != CASTAWAY_EVENT_RUNTIME_REF && event->opcode != CASTAWAY_EVENT_RUNTIME_UNREF)
 		return ERROR_NONE;
@@ -269,134 +245,6 @@ static enum error_code walk_events(struct walk *w)
 	return got < 0 ? (enum error_code) - got : code;
 }
 
-/* ---- holders -------------------------------------------------------------------------------- */
-
-static enum error_code find_holders(struct walk *w)
-{
-	const struct graph *graph = w->analysis->graph;
-	uint32_t *object = malloc(((size_t)graph->node_count + 1) * sizeof(*object));
-
-	if (!object)
-		return no_memory(w->error);
-	memset(object, 0xff, (size_t)graph->node_count * sizeof(*object));
-	for (size_t i = 0; i < w->count; i++)
-		object[w->objects[i].node] = (uint32_t)i;
-	for (uint32_t from = 0; from < graph->node_count; from++) {
-		for (uint32_t e = graph->first[from]; e < graph->first[from + 1]; e++) {
-			struct holder *grown;
-
-			if (object[graph->edge[e].to] == GRAPH_NONE ||
-			    !graph_is(&graph->edge[e], GRAPH_HOLDING) ||
-			    slots_strength(w->analysis->slots, graph, from, &graph->edge[e]) == SLOT_BORROWS)
-				continue;
-			grown = array_reserve(w->holders, &w->holder_capacity, w->holder_count + 1,
-					      sizeof(*grown));
-			if (!grown) {
-				free(object);
-				return no_memory(w->error);
-			}
-			w->holders = grown;
-			grown[w->holder_count++] = (struct holder){object[graph->edge[e].to], from, e};
-		}
-	}
-	free(object);
-	return ERROR_NONE;
-}
-
-static int by_object(const void *a, const void *b)
-{
-	const struct holder *left = a, *right = b;
-
-	if (left->object != right->object)
-		return left->object < right->object ? -1 : 1;
-	return (left->edge > right->edge) - (left->edge < right->edge);
-}
-
-static void note(struct analysis *a, uint32_t edge, uint32_t stack)
-{
-	if (stack)
-		a->acquired[a->acquired_count++] = (struct acquired){edge, stack};
-}
-
-/* More pairs than this are not compared: an object that so many refer to is no
- * riddle that a look at one place solves. */
-#define MAX_PAIRS 65536u
-
-/* Greedily: the best of all pairs, then the best of what is left. */
-static void share_out(struct walk *w, struct object *object, struct holder *holder, size_t count)
-{
-	const struct graph *graph = w->analysis->graph;
-	struct provenance_reference *reference = object->outstanding;
-
-	if (object->count == 0 || count > MAX_PAIRS / object->count)
-		return;
-	while (object->count > 0 && count > 0) {
-		size_t best_holder = 0, best_reference = 0;
-		uint64_t best = 0;
-
-		for (size_t h = 0; h < count; h++) {
-			const struct graph_node *owner = &graph->node[holder[h].from];
-
-			for (size_t r = 0; r < object->count; r++) {
-				uint64_t score =
-					1 + provenance_match_owner(w->match, &reference[r], owner->stack,
-								   trace_text(graph->trace, owner->type));
-
-				if (score <= best)
-					continue;
-				best = score;
-				best_holder = h;
-				best_reference = r;
-			}
-		}
-		note(w->analysis, holder[best_holder].edge, reference[best_reference].stack);
-		holder[best_holder] = holder[--count];
-		remove_reference(object, best_reference);
-	}
-}
-
-static int by_edge(const void *a, const void *b)
-{
-	const struct acquired *left = a, *right = b;
-
-	return (left->edge > right->edge) - (left->edge < right->edge);
-}
-
-static enum error_code explain_edges(struct walk *w)
-{
-	struct analysis *a = w->analysis;
-	enum error_code code = find_holders(w);
-
-	if (code)
-		return code;
-	a->acquired = malloc((w->holder_count + 1) * sizeof(*a->acquired));
-	if (!a->acquired)
-		return no_memory(w->error);
-	if (w->holder_count)
-		qsort(w->holders, w->holder_count, sizeof(*w->holders), by_object);
-	for (size_t i = 0; i < w->holder_count;) {
-		size_t end = i;
-
-		while (end < w->holder_count && w->holders[end].object == w->holders[i].object)
-			end++;
-		share_out(w, &w->objects[w->holders[i].object], &w->holders[i], end - i);
-		i = end;
-	}
-	if (a->acquired_count)
-		qsort(a->acquired, a->acquired_count, sizeof(*a->acquired), by_edge);
-	return ERROR_NONE;
-}
-
-uint32_t provenance_acquired(const struct analysis *analysis, uint32_t edge)
-{
-	const struct acquired key = {.edge = edge};
-	const struct acquired *found = NULL;
-
-	if (analysis->acquired_count)
-		found = bsearch(&key, analysis->acquired, analysis->acquired_count, sizeof(key), by_edge);
-	return found ? found->stack : 0;
-}
-
 /* ---- findings and leaks ----------------------------------------------------------------------- */
 
 /* A place for every count of every member, or not all of them. */
@@ -407,7 +255,7 @@ static void explain_finding(const struct walk *w, struct finding *finding)
 	struct stranding last = {0};
 
 	for (uint32_t m = 0; m < s->member_count; m++) {
-		const struct object *object = find_object(w, s->members[m]);
+		const struct provenance_object *object = find_object(w, s->members[m]);
 		int64_t refcount = graph->node[s->members[m]].refcount, missing;
 
 		if (!object)
@@ -429,7 +277,7 @@ static void explain_finding(const struct walk *w, struct finding *finding)
  * which the program knew of. */
 static void explain_leak(const struct walk *w, struct leak *leak)
 {
-	const struct object *object = find_object(w, leak->node);
+	const struct provenance_object *object = find_object(w, leak->node);
 
 	/* What no pointer was given is left. */
 	if (!object || leak->verdict != VERDICT_OVER_REFERENCED || !object->count)
@@ -448,7 +296,7 @@ static enum error_code run(struct walk *w)
 	for (size_t f = 0; f < a->finding_count && !code; f++)
 		explain_finding(w, &a->findings[f]);
 	if (!code)
-		code = explain_edges(w);
+		code = provenance_share_out(a, w->match, w->objects, w->count, w->error);
 	for (size_t l = 0; l < a->leak_count && l < MAX_LEAKS && !code; l++)
 		explain_leak(w, &a->leaks[l]);
 	return code;
@@ -462,7 +310,6 @@ enum error_code provenance_run(struct analysis *analysis, struct error *error)
 	for (size_t i = 0; i < walk.count; i++)
 		free(walk.objects[i].outstanding);
 	free(walk.objects);
-	free(walk.holders);
 	address_table_clear(&walk.watched);
 	provenance_match_free(walk.match);
 	return code;

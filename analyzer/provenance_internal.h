@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Between the walk over the events and the comparison of call stacks.
+ * Between the walk over the events (provenance.c), the sharing out of what it
+ * left (provenance_share.c), and the comparison of call stacks (provenance_match.c).
  */
 #ifndef PROVENANCE_INTERNAL_H
 #define PROVENANCE_INTERNAL_H
 
-#include "graph.h"
+#include "analysis.h"
 #include "symbols.h"
 
 /* A reference that was not given back. */
@@ -13,6 +14,18 @@ struct provenance_reference {
 	uint32_t stack;
 	bool birth; /* the first one, taken where the object was allocated */
 };
+
+/* An object of the findings. */
+struct provenance_object {
+	uint32_t node;
+	struct provenance_reference *outstanding; /* the oldest first */
+	size_t count, capacity;
+	uint64_t birth; /* ticks */
+	int64_t seen;   /* count, had only the recorded calls changed it */
+	struct stranding last_unref;
+};
+
+void provenance_remove(struct provenance_object *object, size_t at);
 
 struct provenance_match;
 
@@ -29,5 +42,10 @@ size_t provenance_match_unref(struct provenance_match *match, const struct prove
  * this type; "" when it has none. */
 uint64_t provenance_match_owner(struct provenance_match *match, const struct provenance_reference *reference,
 				uint32_t allocated, const char *type);
+
+/* Gives each pointer to one of the objects a reference that was not given back,
+ * while there are any: fills in analysis->acquired.  `objects` is sorted by node. */
+enum error_code provenance_share_out(struct analysis *analysis, struct provenance_match *match,
+				     struct provenance_object *objects, size_t count, struct error *error);
 
 #endif
