@@ -85,7 +85,8 @@ static void note(struct analysis *a, uint32_t edge, uint32_t stack)
 #define MAX_PAIRS 65536u
 
 /* Greedily: the best of all pairs, then the best of what is left. */
-static void share_out(struct sharing *s, struct provenance_object *object, struct holder *holder, size_t count)
+static void share_out(struct sharing *s, struct provenance_object *object, struct holder *holder,
+		      size_t count)
 {
 	const struct graph *graph = s->analysis->graph;
 	struct provenance_reference *reference = object->outstanding;

@@ -34,7 +34,7 @@ def roots_of(found):
 def variables(directory):
     """Variables are named, with their module"""
     trace = recorded(directory, "globals")
-    for size, name, offset in ((3001, "g_kept", 0), (3002, "s_initialized", 0), (3005, "g_array", 16)):
+    for size, name, offset in ((3001, "g_kept", 0), (3002, "s_initialized", 0), (3005, "s_array", 16)):
         found = path(trace, address_of(trace, size))
         equal((found["status"], found["size"], found["retained"]), ("held", size, size), "block of %d" % size)
         (root,) = roots_of(found)
