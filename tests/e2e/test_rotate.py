@@ -2,9 +2,10 @@
 #
 # --max-size: a trace that is begun anew explains what lives as one that was not.
 import os
-import re
 
-from support import case, castaway, equal, main, record_one, report, tracee
+from churning import churn, compare_live
+from support import case, equal, main, record_one, report, tracee
+from traceformat import Trace
 
 SMALL = ["--max-size=1"]
 MIB = 1 << 20
@@ -49,13 +50,12 @@ def born_before(directory):
 @case
 def threads(directory):
     """while threads allocate, no block is lost or left over"""
-    trace = record_one(directory, [tracee("churn"), "4", "60000"], ["--compress=no"] + SMALL)
+    trace, said, json = churn(directory, 4, 60000, "--compress=no", *SMALL)
     told = limits(trace)
     equal(told.get("rotated", 0) > 0, True, str(told))
-    # What is in the table at the end: the program prints it.
-    text = castaway("info", trace).out.decode()
-    equal(re.search(r"^complete +yes", text, re.M) is not None, True, text)
-    equal(told.get("damaged-chunk", 0), 0, str(told))
+    equal((json["trace"]["complete"], told.get("damaged-chunk", 0)), (True, 0), str(told))
+    compare_live(trace, said)
+    equal(json["summary"]["blocks"], len(Trace(trace).live()), "blocks for the analyzer")
 
 
 @case

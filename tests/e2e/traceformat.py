@@ -14,6 +14,8 @@ CHUNK_HEADER = struct.Struct("<IHHIIIIII")
 ZSTD = 1
 (PROCESS, CLOCK, MODULES, STRINGS, STACKS, THREADS, EVENTS, SNAPSHOT, BLOCKS, OBJECTS, RUNTIME,
  SNAPSHOT_END, LIMITS, END, SCAN_EDGES, ROOTS, EDGE_RULES, TYPES, SCAN_EDGES_FINE) = range(1, 20)
+ROTATED = 8  # feature
+ROTATE = 9  # reason of a snapshot
 M32 = 0xFFFFFFFF
 M64 = 0xFFFFFFFFFFFFFFFF
 
@@ -292,10 +294,18 @@ class Trace:
                 to += cursor.svarint()
                 snapshot["roots"].append(where + (address, to, cursor.varint()))
 
+    def start(self):
+        """The snapshot that the events of a rotated trace go on from, or None."""
+        found = [s for s in self.snapshots().values() if s["reason"] == ROTATE and s["end"]]
+        return min(found, key=lambda s: s["ticks"]) if self.features & ROTATED else None
+
     def live(self):
         """Address to size of the blocks that are alive after the last event."""
-        blocks, last = {}, {}
+        start = self.start()
+        blocks, last = dict(start["blocks"]) if start else {}, {}
         for event in self.events():
+            if start and event["ticks"] < start["ticks"]:
+                continue
             if event["event"] in ("ALLOC", "ALLOC_MANAGED"):
                 blocks[event["block"]] = event["size"]
             elif event["event"] == "FREE":
