@@ -123,10 +123,10 @@ struct builder *seed_snapshot(bool compress)
 	return b;
 }
 
-struct builder *seed_inherit(bool compress)
+/* What lives: a block with an object in it that holds itself. */
+static void put_state(struct builder *b, enum castaway_snapshot_reason reason, uint64_t ticks)
 {
-	struct builder *b = begin(compress);
-	uint32_t type = builder_string(b, "Parent"), snapshot;
+	uint32_t type = builder_string(b, "Parent"), snapshot = builder_snapshot(b, reason, ticks, "");
 	const struct snapshot_object_record object = {.address = 0x3000,
 						      .size = 16,
 						      .refcount = 1,
@@ -136,16 +136,61 @@ struct builder *seed_inherit(bool compress)
 						      .runtime = CASTAWAY_RUNTIME_NATIVE};
 	const struct snapshot_edge_record self = {.target = 0x3000, .offset = -1, .field = type};
 
-	builder_header(b)->features = CASTAWAY_FEATURE_INHERITED;
-	snapshot = builder_snapshot(b, CASTAWAY_REASON_INHERIT, 5, "");
 	builder_block(b, snapshot,
 		      &(struct snapshot_block_record){.address = 0x3000, .size = 16, .birth_pass = 6});
 	builder_object(b, snapshot, &object, &self);
-	builder_snapshot_end(b, snapshot, 6);
+	builder_snapshot_end(b, snapshot, ticks + 1);
+}
+
+struct builder *seed_inherit(bool compress)
+{
+	struct builder *b = begin(compress);
+
+	builder_header(b)->features = CASTAWAY_FEATURE_INHERITED;
+	put_state(b, CASTAWAY_REASON_INHERIT, 5);
 	builder_event(b, 1, 20, PASS, CASTAWAY_DOMAIN_OBJECTS, 9, 2, 1, 1);
 	builder_event(b, 1, 21, REF, 0x3000, 0);
 	builder_event(b, 1, 22, FREE, 0x3000, 0);
 	builder_end(b, CASTAWAY_END_ABORT, 100);
+	return b;
+}
+
+/* No history: the state at two moments, and what is told all the same. */
+struct builder *seed_live(bool compress)
+{
+	struct builder *b = begin(compress);
+	uint32_t type = builder_string(b, "Parent");
+
+	builder_header(b)->features = CASTAWAY_FEATURE_LIVE;
+	builder_event(b, 1, 20, LAYOUT, type, 8, 4, 0);
+	builder_event(b, 1, 21, PASS, CASTAWAY_DOMAIN_OBJECTS, 0, 1, 1, 1);
+	builder_event(b, 1, 22, MARK, type, 0);
+	put_state(b, CASTAWAY_REASON_API, 30);
+	builder_event(b, 1, 40, GC_CONTROL, CASTAWAY_GC_UNFREEZE, 0, 0, 0);
+	put_state(b, CASTAWAY_REASON_EXIT, 50);
+	builder_limit(b, CASTAWAY_LIMIT_NO_HISTORY, 1000, "");
+	builder_end(b, CASTAWAY_END_EXIT, 100);
+	return b;
+}
+
+/* Begun anew: of the events, two are in the state already; then it goes on. */
+struct builder *seed_rotated(bool compress)
+{
+	struct builder *b = begin(compress);
+	uint32_t type = builder_string(b, "Child");
+
+	builder_header(b)->features = CASTAWAY_FEATURE_ROTATED;
+	builder_event(b, 1, 20, ALLOC, 0x3000, 16, 0);
+	builder_event(b, 1, 21, OBJECT, 0x3000, 16, builder_string(b, "Parent"), 0);
+	put_state(b, CASTAWAY_REASON_ROTATE, 30);
+	builder_event(b, 1, 40, ALLOC, 0x4000, 32, 0);
+	builder_event(b, 1, 41, OBJECT, 0x4000, 32, type, 0);
+	builder_event(b, 1, 42, REF, 0x4000, 0);
+	builder_event(b, 1, 43, LINK, 0x4000, 0x4000, type, 0);
+	builder_event(b, 1, 44, UNREF, 0x4000, 0);
+	put_state(b, CASTAWAY_REASON_ROTATE, 50); /* of a later time: not what it begins with */
+	builder_limit(b, CASTAWAY_LIMIT_ROTATED, 2, "");
+	builder_end(b, CASTAWAY_END_EXIT, 100);
 	return b;
 }
 

@@ -14,6 +14,8 @@
 	X(threads)     \
 	X(snapshot)    \
 	X(inherit)     \
+	X(live)        \
+	X(rotated)     \
 	X(failed_exec) \
 	X(scan)        \
 	X(twice)       \
