@@ -130,7 +130,8 @@ static __attribute__((noinline)) void record(uint32_t what, const void *object, 
 	if (object == NULL || !g_config.gobject_refs)
 		return;
 	if (guard_enter(&guard) && (thread = thread_self()) != NULL) {
-		uint32_t stack = stack_capture(thread, &start);
+		/* No snapshot tells where a reference was taken. */
+		uint32_t stack = g_config.events_live ? 0 : stack_capture(thread, &start);
 
 		if (what < OPERATION)
 			emit_count(thread, (enum castaway_event)what, (uintptr_t)object, stack);

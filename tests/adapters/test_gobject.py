@@ -63,6 +63,18 @@ planted("masked", "Handlers without a notifier, weak pointers and a GWeakRef tha
 
 
 @case
+def without_events(directory):
+    """with events=live the same is found, but not where its references were taken"""
+    for kind in ("pair", "store", "closure"):
+        told = only_structure(act(directory, kind, "strand"))
+        found = only_structure(act(directory, kind, "strand", env={"CASTAWAY_OPTIONS": "events=live"}))
+        for key in ("fingerprint", "verdict", "count", "objects", "bytes"):
+            equal(found[key], told[key], "%s of %s" % (key, kind))
+        equal(any(e["acquired_at"] for e in told["edges"]), True, "places in " + kind)
+        equal(any(e["acquired_at"] for e in found["edges"]), False, "places in %s with events=live" % kind)
+
+
+@case
 def counts(directory):
     """counts are those of the memory, and all of them are explained"""
     found = only_structure(act(directory, "context", "strand"))
