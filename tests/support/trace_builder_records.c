@@ -106,7 +106,8 @@ void builder_event_fields(struct builder *b, uint32_t thread, uint64_t ticks, en
 	if (ticks < lane->ticks)
 		abort();
 	timed = ticks != lane->ticks;
-	put_u8(&lane->columns[CASTAWAY_COLUMN_OPCODE], (uint8_t)(opcode | (timed ? CASTAWAY_EVENT_TIMED : 0)));
+	put_u8(&lane->columns[CASTAWAY_COLUMN_OPCODE],
+	       (uint8_t)(opcode | (timed ? CASTAWAY_EVENT_TIMED : 0)));
 	if (timed)
 		put_varint(&lane->columns[CASTAWAY_COLUMN_TIME],
 			   (ticks - lane->ticks) >> b->header.clock_shift);

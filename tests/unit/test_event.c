@@ -250,8 +250,8 @@ static void test_unknown_opcode_ends_the_buffer(void **state)
 {
 	/* serial 1, offset 0, base 5, 3 events, the sizes of the columns; MARK at +1,
 	 * opcode 100, a MARK that is never read; their times; stacks; names. */
-	static const uint8_t payload[] = {1, 0, 0,    0,   0,    0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0,
-					  3, 3, 2,    0,   0,    0, 2, 2, 0, /* sizes */
+	static const uint8_t payload[] = {1,         0,   0,         0, 0, 0, 0, 0, 0, 5, 0, 0, 0,
+					  0,         0,   0,         0, 3, 3, 2, 0, 0, 0, 2, 2, 0, /* sizes */
 					  15 | 0x80, 100, 15 | 0x80, 1, 1, 0, 0, 0, 0};
 	struct builder *b = builder_new();
 	struct trace *trace;
