@@ -6,7 +6,6 @@
 #ifndef ARCH_H
 #define ARCH_H
 
-#include <cpuid.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -61,15 +60,16 @@ void arch_set_thread_pointer(uintptr_t pointer);
 		(thread)->in_syscall = true;                           \
 	} while (0)
 
-/* For functions that may count bits with one instruction: only where
- * arch_counts_bits(). */
-#define ARCH_COUNTS_BITS __attribute__((target("popcnt")))
-static inline bool arch_counts_bits(void)
-{
-	unsigned a, b, c, d;
+/* Which of `count` words are less than `span` above `low`: writes their numbers
+ * to ret, which has room for ARCH_FILTER_SPARE more, and returns how many. */
+typedef uint32_t (*arch_word_filter)(const uint64_t *words, uint32_t count, uint64_t low, uint64_t span,
+				     uint32_t *ret);
+#define ARCH_FILTER_SPARE 4
 
-	return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_POPCNT) != 0;
-}
+/* A filter that looks at several words at once, NULL if the processor has no
+ * such instructions.  If it has, it can also run what is ARCH_FAST. */
+arch_word_filter arch_find_word_filter(void);
+#define ARCH_FAST __attribute__((target("popcnt,lzcnt,bmi,bmi2")))
 
 /* Prepares a block of memory as thread-local storage of a task that runs code
  * compiled for this libc; returns the value for CLONE_SETTLS. */

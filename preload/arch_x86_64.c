@@ -7,6 +7,7 @@
 #include "arch.h"
 
 #include <cpuid.h>
+#include <immintrin.h>
 #include <string.h>
 
 #include "hook_loader.h"
@@ -140,4 +141,47 @@ bool arch_tsc_usable(void)
 	unsigned a, b, c, d;
 
 	return __get_cpuid(0x80000007, &a, &b, &c, &d) != 0 && (d & (1u << 8)) != 0;
+}
+
+/* For each set of four: the numbers of its members, in order. */
+static const uint32_t s_members[16][4] = {
+	{0, 0, 0, 0}, {0, 0, 0, 0}, {1, 0, 0, 0}, {0, 1, 0, 0}, {2, 0, 0, 0}, {0, 2, 0, 0},
+	{1, 2, 0, 0}, {0, 1, 2, 0}, {3, 0, 0, 0}, {0, 3, 0, 0}, {1, 3, 0, 0}, {0, 1, 3, 0},
+	{2, 3, 0, 0}, {0, 2, 3, 0}, {1, 2, 3, 0}, {0, 1, 2, 3},
+};
+
+/* Comparisons are signed: both sides are moved by half of the numbers. */
+__attribute__((target("avx2,popcnt"))) static uint32_t filter_four(const uint64_t *words, uint32_t count,
+								   uint64_t low, uint64_t span, uint32_t *ret)
+{
+	const uint64_t half = UINT64_C(1) << 63;
+	const __m256i lows = _mm256_set1_epi64x((long long)(low + half));
+	const __m256i spans = _mm256_set1_epi64x((long long)(span - half));
+	uint32_t found = 0, i = 0;
+
+	for (; count - i >= 4; i += 4) {
+		const __m256i four = _mm256_loadu_si256((const __m256i *)(const void *)&words[i]);
+		const __m256i in = _mm256_cmpgt_epi64(spans, _mm256_sub_epi64(four, lows));
+		const unsigned set = (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(in));
+		const __m128i members = _mm_loadu_si128((const __m128i *)(const void *)s_members[set]);
+
+		_mm_storeu_si128((__m128i *)(void *)&ret[found],
+				 _mm_add_epi32(members, _mm_set1_epi32((int)i)));
+		found += (uint32_t)_mm_popcnt_u32(set);
+	}
+	for (; i < count; i++) {
+		ret[found] = i;
+		found += words[i] - low < span;
+	}
+	return found;
+}
+
+arch_word_filter arch_find_word_filter(void)
+{
+	__builtin_cpu_init();
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt") &&
+			       __builtin_cpu_supports("lzcnt") && __builtin_cpu_supports("bmi") &&
+			       __builtin_cpu_supports("bmi2")
+		       ? filter_four
+		       : NULL;
 }

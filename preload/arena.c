@@ -116,6 +116,15 @@ void *arena_map(size_t size)
 	return (void *)address;
 }
 
+void *arena_map_large(size_t size)
+{
+	void *pages = arena_map(size);
+
+	if (pages != NULL)
+		(void)RAW_CALL(SYS_madvise, pages, (size + PAGE - 1) & ~(size_t)(PAGE - 1), MADV_HUGEPAGE);
+	return pages;
+}
+
 void arena_unmap(void *pages, size_t size)
 {
 	size = (size + PAGE - 1) & ~(size_t)(PAGE - 1);

@@ -17,6 +17,9 @@ void *arena_alloc(size_t size);
 
 /* Zeroed pages (own mapping, MAP_NORESERVE), size rounded up to pages. */
 void *arena_map(size_t size);
+/* The same for tables that are read at random: in large pages, if there are any.
+ * What is touched of it is more then. */
+void *arena_map_large(size_t size);
 /* Pages that are mapped at most once, into *where: of two threads that do it at
  * the same time the loser gives its pages back. */
 void *arena_map_once(void **where, size_t size);

@@ -3,323 +3,308 @@
  * The scan of a snapshot.  Runs in the snapshot child, on a copy of the
  * target's memory that nobody changes.
  *
- * A word that lies outside of all blocks is passed over at once.  The others are
- * classified in batches, step by step (which bitmap word; which block could it
- * be; is it inside), because each step is a cache miss on a large heap and a
- * batch lets the misses overlap.  What goes from step to step is in arrays of
- * single words: structures, written in parts and copied as a whole, would have
- * the processor wait for its own stores.
+ * Blocks that lie side by side are read as one run of words, whatever is between
+ * them: a loop per block would end where no branch predictor expects it.  Words
+ * that point outside of all blocks are passed over at once.  The others are
+ * classified in groups, step by step (which word of the index; which block could
+ * it be; is it inside), because each step is a cache miss on a large heap and a
+ * group lets the misses overlap, with each other and with the next group.  What
+ * goes from step to step is in arrays of single words: structures, written in
+ * parts and copied as a whole, would have the processor wait for its own stores.
  */
 #include "scan.h"
 
 #include <string.h>
 
 #include "arch.h"
-#include "arena.h"
+#include "scan_internal.h"
 
-#define REGION_BITS  30
-#define REGION_COUNT (1u << (47 - REGION_BITS))
-#define WORD_BITS    9 /* address bits that one bitmap word covers: 64 starts, 8 bytes apart */
-#define REGION_WORDS (1u << (REGION_BITS - WORD_BITS))
-#define BATCH        128 /* when so many wait they are looked up */
-#define RUN          64  /* words that are read without counting how many wait */
-#define PART         (UINT64_C(1) << 31)
-
-/* Each loop is compiled for four callers, with what they know. */
-#define INLINE static inline __attribute__((always_inline))
-
-struct scan_word {
-	uint64_t starts;
-	uint32_t before; /* blocks that start before this word; 0 where no block reaches */
-	uint32_t unused;
-};
-_Static_assert(sizeof(struct scan_word) == 16, "four bitmap words share a cache line");
-
-bool scan_index_begin(struct scan_index *index, uint32_t expected)
-{
-	memset(index, 0, sizeof *index);
-	index->capacity = expected;
-	index->step = 8;
-	index->mask = ~UINT64_C(0);
-	index->counts_bits = arch_counts_bits();
-	index->blocks = arena_map((size_t)expected * sizeof *index->blocks + 1);
-	/* One more, always NULL, for what is no address of user space. */
-	index->regions = arena_map((REGION_COUNT + 1) * sizeof *index->regions);
-	index->failed = !index->blocks || !index->regions;
-	return !index->failed;
-}
-
-static struct scan_word *word_of(struct scan_index *index, uint64_t address)
-{
-	struct scan_word **region = &index->regions[address >> REGION_BITS];
-
-	if (!*region)
-		*region = arena_map(REGION_WORDS * sizeof **region);
-	return *region ? &(*region)[address >> WORD_BITS & (REGION_WORDS - 1)] : NULL;
-}
-
-/* Every word that the block reaches learns how many blocks start before it, so
- * that a pointer into the middle of a large block finds its rank there. */
-static bool mark(struct scan_index *index, uint64_t address, uint64_t size)
-{
-	uint64_t last = address + (size ? size - 1 : 0);
-	struct scan_word *word = word_of(index, address);
-
-	if (!word)
-		return false;
-	if (!word->starts)
-		word->before = index->count;
-	word->starts |= UINT64_C(1) << (address >> 3 & 63);
-	for (uint64_t at = (address >> WORD_BITS) + 1; at <= last >> WORD_BITS; at++) {
-		word = word_of(index, at << WORD_BITS);
-		if (!word)
-			return false;
-		word->before = index->count + 1;
-	}
-	return true;
-}
-
-bool scan_index_add(struct scan_index *index, uint64_t address, uint64_t size, uint8_t runtime)
-{
-	const struct scan_block *former = index->count ? &index->blocks[index->count - 1] : NULL;
-
-	if (index->failed || index->count == index->capacity)
-		return false;
-	if (address & 7 || address >> 47 || size > (UINT64_C(1) << 47) - address)
-		return false;
-	if (former && address < former->address + (former->size ? former->size : 1))
-		return false;
-	if (!mark(index, address, size)) {
-		index->failed = true;
-		return false;
-	}
-	if (index->count == 0)
-		index->low = address;
-	index->high = address + (size ? size : 1);
-	index->blocks[index->count++] =
-		(struct scan_block){.address = address, .size = size & SCAN_SIZE_MASK, .runtime = runtime};
-	return true;
-}
-
-void scan_index_options(struct scan_index *index, uint64_t alignment, uint64_t tag_bits)
-{
-	index->step = 8;
-	while (index->step > 1 && index->step > alignment)
-		index->step /= 2;
-	index->mask = ~UINT64_C(0) << (tag_bits < SCAN_TAG_BITS_MAX ? tag_bits : SCAN_TAG_BITS_MAX);
-}
-
-static const struct scan_word *lookup(const struct scan_index *index, uint64_t address)
-{
-	const struct scan_word *region;
-
-	if (address >> 47)
-		return NULL;
-	region = index->regions[address >> REGION_BITS];
-	return region ? &region[address >> WORD_BITS & (REGION_WORDS - 1)] : NULL;
-}
-
-/* Blocks that start at or before the address, as far as its word knows. */
-INLINE uint32_t rank(const struct scan_word *word, uint64_t address)
-{
-	uint64_t upto = ~UINT64_C(0) >> (63 - (address >> 3 & 63));
-
-	return word->before + (uint32_t)__builtin_popcountll(word->starts & upto);
-}
-
-INLINE bool inside(const struct scan_block *block, uint64_t address)
-{
-	return address - block->address < (block->size ? block->size : 1);
-}
-
-uint32_t scan_find(const struct scan_index *index, uintptr_t address)
-{
-	const struct scan_word *word = lookup(index, address);
-	uint32_t blocks = word ? rank(word, address) : 0;
-
-	return blocks && inside(&index->blocks[blocks - 1], address) ? blocks - 1 : SCAN_NONE;
-}
+#define BATCH 192 /* when so many are known they are handed over */
+#define GROUP 32  /* when so many wait for the memory it has given what they need */
+#define RUN   128 /* words that are read without counting how many wait */
+/* Less than a page: what is between two blocks that can be read can be read. */
+#define GAP 256u
 
 struct batch {
 	const struct scan_index *index;
 	scan_sink sink;
 	void *arg;
-	uint64_t base; /* offset of the part that is being read */
-	unsigned count;
-	/* Words that may be pointers, and where they stand: the number of their block
-	 * in the upper half, steps from `base` in the lower. */
-	uint64_t values[BATCH + RUN], places[BATCH + RUN];
+	/* Of a range the start and what it is; of blocks nothing: they are found. */
+	uint64_t start;
+	uint32_t from;
+	unsigned count;         /* of what looks like a pointer */
+	unsigned found;         /* so many have their block */
+	unsigned other, others; /* of those that point to no start: the next to look at, all */
+	uint32_t places[RUN + ARCH_FILTER_SPARE]; /* of the words that look like pointers */
+	/* What looks like a pointer, where it stands, in which block if in any; the
+	 * index's word for it, the block that it points to and how far into it. */
+	uint64_t values[BATCH + RUN], at[BATCH + RUN];
+	uint32_t holders[BATCH + RUN];
 	const struct scan_word *words[BATCH + RUN];
 	uint32_t blocks[BATCH + RUN];
 	uint64_t interior[BATCH + RUN];
-	uint8_t others[BATCH + RUN]; /* which are no starts of blocks */
+	uint16_t not_starts[BATCH + RUN];
 	struct scan_hit hits[BATCH + RUN];
 };
-_Static_assert(BATCH + RUN <= UINT8_MAX + 1, "numbers in a batch are bytes");
 
 static const struct scan_word s_nothing; /* what no block reaches */
 
-INLINE void find_words(struct batch *batch)
-{
-	const struct scan_index *index = batch->index;
-
-	for (unsigned i = 0; i < batch->count; i++) {
-		uint64_t value = batch->values[i] & index->mask;
-		const struct scan_word *region = index->regions[value >> REGION_BITS];
-		const struct scan_word *word = region + (value >> WORD_BITS & (REGION_WORDS - 1));
-
-		batch->values[i] = value;
-		batch->words[i] = region != NULL ? word : &s_nothing;
-		__builtin_prefetch(batch->words[i]);
-	}
-}
-
-/* A pointer to a block's start needs no look at the block: its bit says it all.
- * Returns how many there are of the others. */
-INLINE unsigned find_blocks(struct batch *batch)
-{
-	const struct scan_block *blocks = batch->index->blocks;
-	unsigned others = 0;
-
-	for (unsigned i = 0; i < batch->count; i++) {
-		const uint64_t value = batch->values[i];
-		const struct scan_word *word = batch->words[i];
-
-		batch->blocks[i] = rank(word, value) - 1;
-		batch->interior[i] = 0;
-		batch->others[others] = (uint8_t)i;
-		others += !(word->starts >> (value >> 3 & 63) & !(value & 7));
-	}
-	for (unsigned i = 0; i < others; i++)
-		__builtin_prefetch(&blocks[batch->blocks[batch->others[i]]]);
-	return others;
-}
-
-INLINE void look_inside(struct batch *batch, unsigned others)
-{
-	const struct scan_block *blocks = batch->index->blocks;
-
-	for (unsigned i = 0; i < others; i++) {
-		const unsigned n = batch->others[i];
-		const uint64_t value = batch->values[n];
-		const uint32_t block = batch->blocks[n];
-
-		if (block != SCAN_NONE && inside(&blocks[block], value))
-			batch->interior[n] = value - blocks[block].address;
-		else
-			batch->blocks[n] = SCAN_NONE;
-	}
-}
-
-INLINE void finish(struct batch *batch, uint64_t step)
-{
-	size_t kept = 0;
-
-	find_words(batch);
-	look_inside(batch, find_blocks(batch));
-	for (unsigned i = 0; i < batch->count; i++) {
-		struct scan_hit *hit = &batch->hits[kept];
-
-		hit->from = (uint32_t)(batch->places[i] >> 32);
-		hit->to = batch->blocks[i];
-		hit->offset = batch->base + (uint32_t)batch->places[i] * step;
-		hit->interior = batch->interior[i];
-		kept += hit->to != SCAN_NONE;
-	}
-	if (kept > 0)
-		batch->sink(batch->arg, batch->hits, kept);
-	batch->count = 0;
-}
-
 /* Whether a word looks like a pointer is a coin toss that no branch predictor
  * wins: write the candidate down anyway and only then decide to keep it. */
-INLINE void run(struct batch *batch, uint64_t at, uint64_t place, uint64_t end, uint64_t step)
+SCAN_INLINE uint32_t filter(uint64_t at, uint32_t count, uint64_t low, uint64_t span, uint32_t *places,
+			    uint64_t step)
 {
-	const uint64_t low = batch->index->low;
-	const uint64_t span = batch->index->high - low + ~batch->index->mask; /* a tag leads further */
-	uint64_t *values = batch->values, *places = batch->places;
-	size_t count = batch->count;
+	uint32_t found = 0;
 
-	for (; place != end; place++, at += step) {
+	for (uint32_t i = 0; i < count; i++, at += step) {
 		uint64_t value;
 
 		memcpy(&value, (const void *)(uintptr_t)at, sizeof(value));
-		values[count] = value;
-		places[count] = place;
-		count += value - low < span;
+		places[found] = i;
+		found += value - low < span;
 	}
-	batch->count = (unsigned)count;
+	return found;
 }
 
-INLINE void part(struct batch *batch, uint32_t from, uint64_t at, uint64_t end, uint64_t step)
+/* `own`: the index's word for what is at `at` and behind. */
+SCAN_INLINE void find_words(struct batch *batch, uint64_t at, uint32_t found, const struct scan_word own,
+			    uint64_t step)
 {
-	uint32_t count = end - at >= 8 ? (uint32_t)((end - at - 8) / step + 1) : 0;
+	const struct scan_index *index = batch->index;
 
-	for (uint32_t place = 0, next; place < count; place = next) {
-		next = count - place < RUN ? count : place + RUN;
-		run(batch, at + place * step, (uint64_t)from << 32 | place, (uint64_t)from << 32 | next,
-		    step);
-		if (batch->count >= BATCH)
-			finish(batch, step);
+	for (uint32_t i = 0; i < found; i++) {
+		const unsigned n = batch->count + i;
+		const uint64_t place = at + batch->places[i] * step;
+		const struct scan_word *region, *word;
+		uint64_t value;
+
+		memcpy(&value, (const void *)(uintptr_t)place, sizeof(value));
+		value &= index->mask;
+		region = index->regions[value >> SCAN_REGION_BITS];
+		word = region + scan_word_of(index, value);
+		word = region != NULL ? word : &s_nothing;
+		__builtin_prefetch(word);
+		batch->words[n] = word;
+		batch->values[n] = value;
+		batch->at[n] = place;
+		batch->holders[n] = scan_rank(&own, place >> index->granule_bits) - 1;
 	}
+	batch->count += found;
 }
 
-INLINE void words(struct batch *batch, uint32_t from, uint64_t start, uint64_t end, uint64_t step)
+/* A pointer to a block's start needs no look at the block: its bit says it all.
+ * For others the nearest bit tells how far into the block they would be, if it is
+ * in the same word. */
+SCAN_INLINE void find_blocks(struct batch *batch, unsigned end)
 {
-	for (uint64_t at = (start + step - 1) & ~(step - 1); at < end; at += PART) {
-		if (batch->base != at - start) {
-			finish(batch, step);
-			batch->base = at - start;
+	const uint16_t *sizes = batch->index->sizes;
+	const uint32_t bits = batch->index->granule_bits;
+	const uint64_t low = (UINT64_C(1) << bits) - 1;
+	const unsigned first = batch->others;
+	unsigned others = first;
+
+	for (unsigned i = batch->found; i < end; i++) {
+		const struct scan_word *word = batch->words[i];
+		const uint64_t value = batch->values[i];
+		/* Its own comes first then. */
+		const uint64_t starts = word->starts << (~(value >> bits) & 63);
+		const uint64_t granules = starts ? (uint64_t)__builtin_clzll(starts) : 64;
+		const uint64_t interior = (granules << bits) + (value & low);
+
+		batch->blocks[i] = word->before + (uint32_t)__builtin_popcountll(starts) - 1;
+		batch->interior[i] = interior;
+		batch->not_starts[others] = (uint16_t)i;
+		others += interior != 0;
+	}
+	for (unsigned i = first; i < others; i++)
+		__builtin_prefetch(&sizes[batch->blocks[batch->not_starts[i]]]);
+	batch->found = end;
+	batch->others = others;
+}
+
+/* Of one whose block starts in another word, if there is any. */
+static void look_at_block(struct batch *batch, unsigned n)
+{
+	const uint32_t block = batch->blocks[n];
+	const struct scan_block *at = &batch->index->blocks[block];
+
+	if (block != SCAN_NONE && scan_inside(at, batch->values[n]))
+		batch->interior[n] = batch->values[n] - at->address;
+	else
+		batch->blocks[n] = SCAN_NONE;
+}
+
+SCAN_INLINE void look_inside(struct batch *batch)
+{
+	const uint16_t *sizes = batch->index->sizes;
+	const uint64_t far = UINT64_C(64) << batch->index->granule_bits;
+
+	for (unsigned i = batch->other; i < batch->others; i++) {
+		const unsigned n = batch->not_starts[i];
+		const uint64_t interior = batch->interior[n];
+
+		if (interior >= far)
+			look_at_block(batch, n);
+		else if (interior >= sizes[batch->blocks[n]])
+			batch->blocks[n] = SCAN_NONE;
+	}
+	batch->other = batch->others;
+}
+
+/* What each step asked the memory for has come by the next time. */
+SCAN_INLINE void advance(struct batch *batch, unsigned end)
+{
+	look_inside(batch);
+	find_blocks(batch, end);
+}
+
+/* What lies between blocks is nobody's, and neither is a word that a block ends
+ * in. */
+SCAN_INLINE void finish(struct batch *batch)
+{
+	const struct scan_block *blocks = batch->index->blocks;
+	const bool is_range = batch->from != SCAN_NONE;
+	size_t kept = 0;
+
+	advance(batch, batch->count);
+	look_inside(batch);
+	for (unsigned i = 0; i < batch->count; i++) {
+		struct scan_hit *hit = &batch->hits[kept];
+		const uint32_t from = batch->holders[i], to = batch->blocks[i];
+		const uint64_t offset = batch->at[i] - (is_range ? batch->start : blocks[from].address);
+
+		hit->from = from;
+		hit->to = to;
+		hit->offset = offset;
+		hit->interior = batch->interior[i];
+		kept += (is_range || offset + 8 <= blocks[from].size) & (to != SCAN_NONE);
+	}
+	if (kept > 0)
+		batch->sink(batch->arg, batch->hits, kept);
+	batch->count = batch->found = batch->other = batch->others = 0;
+}
+
+/* How many words begin before the end of this one of the index. */
+SCAN_INLINE uint64_t in_word(const struct scan_index *index, uint64_t at, uint64_t step)
+{
+	const uint64_t bytes = UINT64_C(1) << (index->granule_bits + SCAN_WORD_BITS);
+
+	return (bytes - (at & (bytes - 1)) + step - 1) / step;
+}
+
+/* Words that begin at multiples of step and end before `end`. */
+SCAN_INLINE void words(struct batch *batch, uint64_t at, uint64_t end, uint64_t step)
+{
+	const struct scan_index *index = batch->index;
+	const uint64_t span = index->high - index->low + ~index->mask; /* a tag leads further */
+	struct scan_word own = {.before = batch->from + 1};
+	uint64_t left;
+
+	at = (at + step - 1) & ~(step - 1);
+	left = at < end && end - at >= 8 ? (end - at - 8) / step + 1 : 0;
+	while (left > 0) {
+		uint32_t count = left < RUN ? (uint32_t)left : RUN, found;
+
+		if (batch->from == SCAN_NONE) {
+			const uint64_t most = in_word(index, at, step);
+
+			own = index->regions[at >> SCAN_REGION_BITS][scan_word_of(index, at)];
+			count = count < most ? count : (uint32_t)most;
 		}
-		/* The words that begin in this part. */
-		part(batch, from, at, end - at > PART ? at + PART + 8 - step : end, step);
+		if (step == 8 && index->filter != NULL)
+			found = index->filter((const void *)(uintptr_t)at, count, index->low, span,
+					      batch->places);
+		else
+			found = filter(at, count, index->low, span, batch->places, step);
+		if (batch->count - batch->found >= GROUP)
+			advance(batch, batch->count);
+		find_words(batch, at, found, own, step);
+		if (batch->count >= BATCH)
+			finish(batch);
+		left -= count;
+		at += count * step;
+	}
+}
+
+/* The first block after `first` that does not lie beside the one before it. */
+SCAN_INLINE uint32_t beside(const struct scan_index *index, uint32_t first, uint32_t last)
+{
+	const struct scan_block *blocks = index->blocks;
+
+	if (blocks[first].size == 0)
+		return first + 1;
+	do
+		first++;
+	while (first < last && blocks[first].size > 0 &&
+	       blocks[first].address - blocks[first - 1].address - blocks[first - 1].size < GAP);
+	return first;
+}
+
+SCAN_INLINE void range(struct batch *batch, uint64_t start, uint64_t end)
+{
+	const uint64_t step = batch->index->step;
+
+	if (step == 8) /* compiled for it */
+		words(batch, start, end, 8);
+	else
+		words(batch, start, end, step);
+}
+
+SCAN_INLINE void blocks(struct batch *batch, uint32_t first, uint32_t last)
+{
+	const struct scan_block *block = batch->index->blocks;
+
+	for (uint32_t next; first < last; first = next) {
+		next = beside(batch->index, first, last);
+		range(batch, block[first].address, block[next - 1].address + block[next - 1].size);
 	}
 }
 
 /* X(name, attribute) */
-#define VARIANTS(X)                  \
-	X(counted, ARCH_COUNTS_BITS) \
+#define VARIANTS(X)        \
+	X(fast, ARCH_FAST) \
 	X(plain, )
 
-#define X(name, attribute)                                                                                   \
-	attribute static void range_##name(struct batch *batch, uint32_t from, uint64_t start, uint64_t end, \
-					   uint64_t step)                                                    \
-	{                                                                                                    \
-		words(batch, from, start, end, step);                                                        \
-		finish(batch, step);                                                                         \
-	}                                                                                                    \
-	attribute static void blocks_##name(struct batch *batch, uint32_t first, uint32_t last)              \
-	{                                                                                                    \
-		const struct scan_block *blocks = batch->index->blocks;                                      \
-                                                                                                             \
-		for (uint32_t i = first; i < last; i++)                                                      \
-			words(batch, i, blocks[i].address, blocks[i].address + blocks[i].size, 8);           \
-		finish(batch, 8);                                                                            \
+#define X(name, attribute)                                                                      \
+	attribute static void range_##name(struct batch *batch, uint64_t start, uint64_t end)   \
+	{                                                                                       \
+		range(batch, start, end);                                                       \
+		finish(batch);                                                                  \
+	}                                                                                       \
+	attribute static void blocks_##name(struct batch *batch, uint32_t first, uint32_t last) \
+	{                                                                                       \
+		blocks(batch, first, last);                                                     \
+		finish(batch);                                                                  \
 	}
 VARIANTS(X)
 #undef X
 
+/* Not all of it set to zero, which would cost more than a short range. */
+static void begin(struct batch *batch, const struct scan_index *index, scan_sink sink, void *arg)
+{
+	batch->index = index;
+	batch->sink = sink;
+	batch->arg = arg;
+	batch->start = 0;
+	batch->from = SCAN_NONE;
+	batch->count = batch->found = batch->other = batch->others = 0;
+}
+
 void scan_range(const struct scan_index *index, uint32_t from, const void *start, const void *end,
 		scan_sink sink, void *arg)
 {
-	struct batch batch = {.index = index, .sink = sink, .arg = arg};
+	struct batch batch;
 
-	(index->counts_bits ? range_counted : range_plain)(&batch, from, (uintptr_t)start, (uintptr_t)end,
-							   index->step);
+	begin(&batch, index, sink, arg);
+	batch.start = (uintptr_t)start;
+	batch.from = from;
+	(index->filter ? range_fast : range_plain)(&batch, (uintptr_t)start, (uintptr_t)end);
 }
 
 void scan_blocks(const struct scan_index *index, uint32_t first, uint32_t last, scan_sink sink, void *arg)
 {
-	struct batch batch = {.index = index, .sink = sink, .arg = arg};
+	struct batch batch;
 
-	if (index->step == 8) {
-		(index->counts_bits ? blocks_counted : blocks_plain)(&batch, first, last);
-		return;
-	}
-	for (uint32_t i = first; i < last; i++) {
-		const struct scan_block *block = &index->blocks[i];
-
-		scan_range(index, i, (const void *)(uintptr_t)block->address,
-			   (const void *)(uintptr_t)(block->address + block->size), sink, arg);
-	}
+	begin(&batch, index, sink, arg);
+	(index->filter ? blocks_fast : blocks_plain)(&batch, first, last);
 }

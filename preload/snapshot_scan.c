@@ -27,13 +27,14 @@ struct blocks {
 	struct scan_index index;
 	struct payload payload;
 	uint32_t expected;
+	bool odd; /* some are at no multiple of 16 */
 };
 
 static bool count_block(const struct shadow_block *block, void *arg)
 {
 	struct blocks *blocks = arg;
 
-	(void)block;
+	blocks->odd |= (block->address & 8) != 0;
 	return ++blocks->expected != SCAN_NONE - 1;
 }
 
@@ -63,7 +64,7 @@ static bool put_block(const struct shadow_block *block, void *arg)
 static bool put_blocks(struct blocks *blocks, uint32_t snapshot)
 {
 	shadow_for_each(count_block, blocks);
-	if (!scan_index_begin(&blocks->index, blocks->expected) ||
+	if (!scan_index_begin(&blocks->index, blocks->expected, blocks->odd) ||
 	    !payload_begin(&blocks->payload, snapshot, CASTAWAY_CHUNK_BLOCKS))
 		return false;
 	scan_index_options(&blocks->index, g_config.scan_alignment, g_config.scan_tag_bits);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Stand-ins for arena.c, emit.c, limits.c and thread.c.
+ * Stand-ins for arena.c, emit.c, hook_loader.c, limits.c and thread.c.
  */
 #include "preload_stub.h"
 
@@ -11,6 +11,7 @@
 
 #include "preload/arena.h"
 #include "preload/emit.h"
+#include "preload/hook_loader.h"
 #include "preload/thread.h"
 
 struct stub_event g_stub_events[STUB_EVENTS_MAX];
@@ -29,6 +30,11 @@ void *arena_map(size_t size)
 void arena_unmap(void *pages, size_t size)
 {
 	munmap(pages, size);
+}
+
+void *arena_map_large(size_t size)
+{
+	return arena_map(size);
 }
 
 void *arena_map_once(void **where, size_t size)
@@ -71,6 +77,17 @@ struct thread *thread_first(void)
 	for (unsigned i = 0; i + 1 < STUB_THREADS; i++)
 		g_stub_threads[i].next = &g_stub_threads[i + 1];
 	return g_stub_threads;
+}
+
+/* Functions of arch_<cpu>.c refer to them. */
+void *hook_loader_dlopen(const char *file, int mode)
+{
+	return NULL;
+}
+
+void *hook_loader_dlmopen(long name_space, const char *file, int mode)
+{
+	return NULL;
 }
 
 struct start {

@@ -49,7 +49,7 @@ static void test_find(void **state)
 	const uint32_t count = sizeof(blocks) / sizeof(blocks[0]);
 	struct scan_index index;
 
-	assert_true(scan_index_begin(&index, count));
+	assert_true(scan_index_begin(&index, count, true));
 	for (uint32_t i = 0; i < count; i++)
 		assert_true(scan_index_add(&index, blocks[i].address, blocks[i].size, 0));
 	for (uint32_t i = 0; i < count; i++) {
@@ -71,7 +71,7 @@ static void test_refused(void **state)
 {
 	struct scan_index index;
 
-	assert_true(scan_index_begin(&index, 3));
+	assert_true(scan_index_begin(&index, 3, true));
 	assert_true(scan_index_add(&index, 0x2000, 64, 0));
 	assert_false(scan_index_add(&index, 0x2038, 64, 0)); /* overlaps */
 	assert_false(scan_index_add(&index, 0x1000, 8, 0));  /* out of order */
@@ -85,6 +85,9 @@ static void test_refused(void **state)
 	assert_int_equal(index.count, 3);
 	assert_int_equal(index.blocks[1].runtime, 2);
 	assert_int_equal(index.blocks[1].size, 8);
+	assert_true(scan_index_begin(&index, 2, false));
+	assert_false(scan_index_add(&index, 0x2008, 8, 0)); /* odd */
+	assert_true(scan_index_add(&index, 0x2010, 8, 0));
 }
 
 static void test_range(void **state)
@@ -93,7 +96,7 @@ static void test_range(void **state)
 	struct hits hits = {.count = 0};
 	struct scan_index index;
 
-	assert_true(scan_index_begin(&index, 1));
+	assert_true(scan_index_begin(&index, 1, false));
 	assert_true(scan_index_add(&index, 0x5000, 64, 0));
 	scan_range(&index, 9, words, words + 5, take, &hits);
 	assert_int_equal(hits.count, 2);
@@ -111,18 +114,18 @@ static void test_range(void **state)
 	assert_int_equal(hits.hit[0].offset, 4);
 }
 
-/* Cuts memory into random blocks, some of them side by side. */
-static void cut(struct scan_index *index, const void *memory, size_t bytes, unsigned *seed)
+/* Cuts memory into random blocks, some of them side by side, some large. */
+static void cut(struct scan_index *index, const void *memory, size_t bytes, uint64_t granule, unsigned *seed)
 {
 	for (uint64_t offset = 0; offset < bytes;) {
-		uint64_t size = (uint64_t)rand_r(seed) % 90;
+		uint64_t size = (uint64_t)rand_r(seed) % (rand_r(seed) % 32 ? 90 : 4000);
 		bool hole = rand_r(seed) % 3 == 0;
 
 		if (offset + size > bytes)
 			return;
 		if (!hole)
 			assert_true(scan_index_add(index, (uintptr_t)memory + offset, size, 0));
-		offset += (size + 8) & ~UINT64_C(7);
+		offset += (size + granule) & ~(granule - 1);
 	}
 }
 
@@ -166,42 +169,89 @@ static void check_hits(const struct scan_index *index, const struct hits *hits, 
 	assert_true(at > 500);
 }
 
-static void test_blocks(void **state)
-{
-	static uint64_t memory[4096];
-	static struct hits hits;
-	struct scan_index index;
-	unsigned seed = 3;
+static uint64_t s_memory[4096];
 
-	assert_true(scan_index_begin(&index, 4096));
-	cut(&index, memory, sizeof(memory), &seed);
+static void fill(unsigned *seed)
+{
+	const uintptr_t start = (uintptr_t)s_memory;
+
 	for (size_t i = 0; i < 4096; i++)
-		memory[i] = rand_r(&seed) % 4 ? (uintptr_t)memory + (uint64_t)rand_r(&seed) % sizeof(memory)
-					      : (uint64_t)rand_r(&seed) << 20;
+		s_memory[i] = rand_r(seed) % 4 ? start + (uint64_t)rand_r(seed) % sizeof(s_memory)
+					       : (uint64_t)rand_r(seed) << 20;
 	/* Pointers that lie across two words. */
 	for (size_t i = 0; i < 1000; i++) {
-		uint64_t value = (uintptr_t)memory + (uint64_t)rand_r(&seed) % sizeof(memory);
+		uint64_t value = start + (uint64_t)rand_r(seed) % sizeof(s_memory);
 
-		memcpy((char *)memory + 4 + 32 * i, &value, sizeof(value));
+		memcpy((char *)s_memory + 4 + 32 * i, &value, sizeof(value));
 	}
+}
+
+static void check_blocks(struct scan_index *index)
+{
+	const arch_word_filter filter = index->filter;
+	static struct hits hits;
+
 	for (uint64_t alignment = 8; alignment > 0; alignment /= 2) {
 		for (unsigned variant = 0; variant < 4; variant++) {
 			unsigned tag_bits = variant / 2 * 4;
 
-			scan_index_options(&index, alignment, tag_bits);
-			index.counts_bits = arch_counts_bits() && variant % 2 == 0;
+			scan_index_options(index, alignment, tag_bits);
+			index->filter = variant % 2 == 0 ? filter : NULL;
 			hits.count = 0;
-			scan_blocks(&index, 0, index.count, take, &hits);
-			check_hits(&index, &hits, alignment, ~UINT64_C(0) << tag_bits);
+			scan_blocks(index, 0, index->count, take, &hits);
+			check_hits(index, &hits, alignment, ~UINT64_C(0) << tag_bits);
 		}
 	}
+}
+
+static void test_blocks(void **state)
+{
+	struct scan_index index;
+	unsigned seed = 3;
+
+	/* Aligned as a large block of malloc's is. */
+	const uintptr_t memory = ((uintptr_t)s_memory + 15) & ~(uintptr_t)15;
+
+	for (uint64_t granule = 8; granule <= 16; granule *= 2) {
+		assert_true(scan_index_begin(&index, 4096, granule == 8));
+		cut(&index, (void *)memory, sizeof(s_memory) - 16, granule, &seed);
+		fill(&seed);
+		check_blocks(&index);
+	}
+}
+
+/* Few of many words look like pointers, and the last of a run does. */
+static void test_filter(void **state)
+{
+	const arch_word_filter filter = arch_find_word_filter();
+	uint32_t found[100 + ARCH_FILTER_SPARE];
+	uint64_t words[100];
+
+	if (filter == NULL)
+		skip();
+	for (uint32_t count = 0; count <= 100; count++) {
+		uint32_t expected = 0;
+
+		for (uint32_t i = 0; i < count; i++)
+			words[i] = i % 7 == 6 || i == count - 1 ? UINT64_MAX - 10 + i % 10 : i;
+		assert_int_equal(filter(words, count, UINT64_MAX - 10, 10, found), (count + 6) / 7);
+		for (uint32_t i = 0; i < count; i++) {
+			if (words[i] > 1000)
+				assert_int_equal(found[expected++], i);
+		}
+		assert_int_equal(expected, (count + 6) / 7);
+	}
+	words[0] = 4, words[1] = 5, words[2] = 14, words[3] = 15, words[4] = UINT64_C(1) << 63;
+	assert_int_equal(filter(words, 5, 5, 10, found), 2);
+	assert_int_equal(found[0], 1);
+	assert_int_equal(found[1], 2);
 }
 
 static void test_options(void **state)
 {
 	struct scan_index index;
 
-	assert_true(scan_index_begin(&index, 1));
+	assert_true(scan_index_begin(&index, 1, false));
 	assert_int_equal(index.step, 8);
 	assert_int_equal(index.mask, UINT64_MAX);
 	scan_index_options(&index, 7, 64);
@@ -216,7 +266,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_find),   cmocka_unit_test(test_refused), cmocka_unit_test(test_range),
-		cmocka_unit_test(test_blocks), cmocka_unit_test(test_options),
+		cmocka_unit_test(test_blocks), cmocka_unit_test(test_filter),  cmocka_unit_test(test_options),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

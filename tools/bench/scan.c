@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "preload/arena.h"
+#include "preload/hook_loader.h"
 #include "preload/scan.h"
 
 #define HEADER 8u
@@ -50,6 +51,28 @@ void *arena_map(size_t size)
 		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	return pages != MAP_FAILED ? pages : NULL;
+}
+
+void *arena_map_large(size_t size)
+{
+	void *pages = arena_map(size);
+
+	if (pages != NULL)
+		(void)madvise(pages, size, MADV_HUGEPAGE);
+	return pages;
+}
+
+/* Other functions of arch.h refer to these; nobody opens a library here. */
+void *hook_loader_dlopen(const char *file, int mode)
+{
+	(void)file, (void)mode;
+	return NULL;
+}
+
+void *hook_loader_dlmopen(long name_space, const char *file, int mode)
+{
+	(void)name_space, (void)file, (void)mode;
+	return NULL;
 }
 
 /* Blocks of 8 to 240 bytes, and now and then a gap as a freed one leaves. */
@@ -119,7 +142,7 @@ static void count_hit(void *arg, const struct scan_hit *hits, size_t count)
 
 static void build(struct scan_index *index, const struct heap *heap)
 {
-	if (!scan_index_begin(index, heap->count))
+	if (!scan_index_begin(index, heap->count, false))
 		exit(1);
 	for (uint32_t i = 0; i < heap->count; i++) {
 		if (!scan_index_add(index, heap->blocks[i].address, heap->blocks[i].size, 0))
