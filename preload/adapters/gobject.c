@@ -58,13 +58,13 @@ static void gobject_on_poll(uintptr_t caller, int timeout)
 	    !gobject_types_is_glib(caller))
 		return;
 	__atomic_store_n(&s_collected_ns, now, __ATOMIC_RELAXED);
-	gobject_types_collect();
+	gobject_types_collect(false);
 }
 
 static void gobject_before_stop(void)
 {
 	if (!s_unsafe)
-		gobject_types_collect();
+		gobject_types_collect(true);
 }
 
 static uint8_t *put_text(uint8_t *out, const char *text)

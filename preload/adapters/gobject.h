@@ -63,8 +63,9 @@ struct gobject_types {
 	struct gobject_type type[GOBJECT_TYPES];
 };
 
-/* In a thread of the target that holds none of GLib's locks. */
-void gobject_types_collect(void);
+/* In a thread of the target that holds none of GLib's locks.  `patient`: waits,
+ * for a bounded time, for another thread that is at it. */
+void gobject_types_collect(bool patient);
 /* Before main: finds out whether the program came with GObject.  If so, no later
  * collection needs the dynamic loader. */
 void gobject_types_link(void);

@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "../arena.h"
 #include "../emit.h"
@@ -24,6 +25,7 @@
 #define FUNDAMENTAL_BOXED  (18ul << 2)
 #define FUNDAMENTALS_END   (256ul << 2) /* smaller numbers are no addresses */
 #define DEPTH_MAX          64u
+#define PATIENCE_NS        UINT64_C(500000000)
 
 struct type_query {
 	unsigned long type;
@@ -47,7 +49,7 @@ static bool s_look_again;
 
 static struct gobject_types *s_tables[2];
 static struct gobject_types *s_current;
-static bool s_busy;
+static uint32_t s_owner;       /* futex: the thread that collects, 0 = none */
 static uint32_t s_glib_module; /* of a GLib that was there before main, else 0 */
 
 const struct gobject_types *gobject_types_get(void)
@@ -327,10 +329,35 @@ static void collect(void)
 	__atomic_store_n(&s_current, types, __ATOMIC_RELEASE);
 }
 
-void gobject_types_collect(void)
+/* Whoever finds another thread looking is content with what that finds, unless
+ * `patient`: the snapshot is to be of this moment, and the first look may be the
+ * other's. */
+static bool claim(bool patient)
 {
-	if (__atomic_exchange_n(&s_busy, true, __ATOMIC_ACQUIRE))
+	const uint32_t self = (uint32_t)rawio_tid();
+	const uint64_t end = patient ? rawio_clock(CLOCK_MONOTONIC) + PATIENCE_NS : 0;
+
+	for (;;) {
+		uint32_t owner = 0;
+
+		if (__atomic_compare_exchange_n(&s_owner, &owner, self, false, __ATOMIC_ACQUIRE,
+						__ATOMIC_RELAXED))
+			return true;
+		if (owner == self || rawio_clock(CLOCK_MONOTONIC) >= end)
+			return false;
+		(void)rawio_futex_wait(&s_owner, owner, PATIENCE_NS / 10);
+	}
+}
+
+void gobject_types_collect(bool patient)
+{
+	if (!claim(patient)) {
+		if (patient && gobject_types_get() == NULL)
+			limits_count(CASTAWAY_LIMIT_ADAPTER_OFF, 1,
+				     "gobject: another thread did not come to an end with its types");
 		return;
+	}
 	collect();
-	__atomic_store_n(&s_busy, false, __ATOMIC_RELEASE);
+	__atomic_store_n(&s_owner, 0, __ATOMIC_RELEASE);
+	rawio_futex_wake(&s_owner);
 }

@@ -188,6 +188,16 @@ def requested(directory):
 
 
 @case
+def looked_at_by_two(directory):
+    """a thread that first goes to sleep while the program ends does not keep GObject from being seen"""
+    if not os.path.exists(PROGRAM):
+        raise Skip("built without GLib's headers")
+    for _ in range(6):
+        (row,) = runtime(judge(directory, [PROGRAM + "_worker"]))
+        equal(row["objects"], 1, "objects")
+
+
+@case
 def bindings(directory):
     """a binding whose ends live is not leaked, though nothing refers to it"""
     for what in ("keep", "break"):
