@@ -11,6 +11,7 @@ struct pointer {
 	uint32_t type, offset; /* the field */
 	uint32_t edge;
 	bool borrowed; /* of all pointers of a field */
+	bool held;     /* its target may be held by C code */
 };
 
 struct work {
@@ -63,8 +64,11 @@ static void count_pointer(struct work *w, uint32_t node, uint32_t edge)
 
 static void keep_pointer(struct work *w, uint32_t node, uint32_t edge)
 {
-	w->pointer[w->count++] = (struct pointer){
-		.type = w->graph->node[node].type, .offset = w->graph->edge[edge].detail, .edge = edge};
+	w->pointer[w->count++] =
+		(struct pointer){.type = w->graph->node[node].type,
+				 .offset = w->graph->edge[edge].detail,
+				 .edge = edge,
+				 .held = w->graph->edge[edge].field_flags & CASTAWAY_EDGE_HELD};
 }
 
 static bool collect(struct work *w)
@@ -110,6 +114,31 @@ static bool is_refuted(const struct work *w, const struct pointer *pointer)
 	return w->taken[to] > w->room[to];
 }
 
+/* The first pointer of the next field. */
+static size_t end_of_field(const struct work *w, size_t first)
+{
+	size_t end = first + 1;
+
+	while (end < w->count && w->pointer[end].type == w->pointer[first].type &&
+	       w->pointer[end].offset == w->pointer[first].offset)
+		end++;
+	return end;
+}
+
+/* Where C code may hold whatever the field leads to, no count asks for the field. */
+static void doubt(struct work *w)
+{
+	for (size_t first = 0, end; first < w->count; first = end) {
+		bool held = true;
+
+		end = end_of_field(w, first);
+		for (size_t i = first; i < end; i++)
+			held &= w->pointer[i].held;
+		for (size_t i = first; held && i < end; i++)
+			w->pointer[i].borrowed = true;
+	}
+}
+
 /* One round over all fields; true when there must be another. */
 static bool refute(struct work *w)
 {
@@ -122,10 +151,9 @@ static bool refute(struct work *w)
 	for (size_t first = 0, end; first < w->count; first = end) {
 		bool refuted = false;
 
-		for (end = first; end < w->count && w->pointer[end].type == w->pointer[first].type &&
-				  w->pointer[end].offset == w->pointer[first].offset;
-		     end++)
-			refuted |= !w->pointer[end].borrowed && is_refuted(w, &w->pointer[end]);
+		end = end_of_field(w, first);
+		for (size_t i = first; i < end; i++)
+			refuted |= !w->pointer[i].borrowed && is_refuted(w, &w->pointer[i]);
 		for (size_t i = first; refuted && i < end; i++)
 			w->pointer[i].borrowed = true;
 		more |= refuted;
@@ -180,6 +208,7 @@ enum error_code hidden_find(struct graph *graph, const struct trial *trial, int 
 		return ERROR_NONE;
 	ok = collect(&w) && (!w.count || measure(&w));
 	if (ok && w.count) {
+		doubt(&w);
 		while (refute(&w))
 			;
 		mark_edges(&w);

@@ -7,9 +7,11 @@
  * What the counts say of them is this.  A field (a type and an offset) whose
  * pointers all own a count never leads to an object that has less counts than
  * exact and such references to it.  One object with less refutes the field, and
- * all of its pointers are borrowed.  Those of the other fields are taken for
- * owners: the edges become GRAPH_INFERRED, and a second pass of trial deletion
- * counts them.  What only that pass finds dead is likely-stranded.
+ * all of its pointers are borrowed.  So they are where every object that the
+ * field leads to may be held by C code elsewhere (CASTAWAY_EDGE_HELD): its count
+ * may be that.  Those of the other fields are taken for owners: the edges become
+ * GRAPH_INFERRED, and a second pass of trial deletion counts them.  What only
+ * that pass finds dead is likely-stranded.
  */
 #ifndef HIDDEN_H
 #define HIDDEN_H

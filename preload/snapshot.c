@@ -86,10 +86,10 @@ static uint8_t *put_text(uint8_t *out, const char *text)
 
 static uint8_t *put_edge(uint8_t *out, const struct snapshot_edge *edge, uint64_t *last_target)
 {
-	unsigned flags = edge->strength | (edge->scanned ? CASTAWAY_EDGE_SCANNED : 0) |
-			 (edge->field != 0 ? CASTAWAY_EDGE_FIELD : 0) |
-			 (edge->offset >= 0 ? CASTAWAY_EDGE_OFFSET : 0) |
-			 (edge->stack != 0 ? CASTAWAY_EDGE_STACK : 0);
+	unsigned flags =
+		edge->strength | (edge->scanned ? CASTAWAY_EDGE_SCANNED : 0) |
+		(edge->held ? CASTAWAY_EDGE_HELD : 0) | (edge->field != 0 ? CASTAWAY_EDGE_FIELD : 0) |
+		(edge->offset >= 0 ? CASTAWAY_EDGE_OFFSET : 0) | (edge->stack != 0 ? CASTAWAY_EDGE_STACK : 0);
 
 	out = codec_put_svarint(out, (int64_t)(edge->target - *last_target));
 	*last_target = edge->target;

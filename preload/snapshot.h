@@ -37,6 +37,7 @@ struct snapshot_edge {
 	int64_t offset; /* -1 = none */
 	uint8_t strength;
 	bool scanned; /* found in memory: nobody says that it is a reference */
+	bool held;    /* ... and other memory of C code has the target's address, too */
 };
 /* Writes one object with all its edges; splits chunks between objects. */
 void snapshot_object(struct snapshot *snapshot, const struct snapshot_object *object,

@@ -329,6 +329,7 @@ enum castaway_strength {
 #define CASTAWAY_EDGE_FIELD    0x08u /* varint string id follows */
 #define CASTAWAY_EDGE_OFFSET   0x10u /* varint offset in the owner follows */
 #define CASTAWAY_EDGE_STACK    0x20u /* varint stack node of its acquisition follows */
+#define CASTAWAY_EDGE_HELD     0x40u /* of a scanned one: other memory of C code has its target, too */
 
 /* ---- limits: X(CONSTANT, number, "code in reports", "message") ------------ */
 #define CASTAWAY_LIMITS(X)                                                                               \

@@ -233,6 +233,10 @@ static inline uintptr_t py_word(const void *object, intptr_t offset)
 	return *(const uintptr_t *)((const char *)object + offset);
 }
 
+/* How far into its block an object can begin. */
+#define PY_BLOCK_OFFSETS 3
+extern const uint32_t g_py_block_offsets[PY_BLOCK_OFFSETS];
+
 static inline intptr_t py_size(const void *object)
 {
 	intptr_t size = (intptr_t)py_word(object, PY_VAR_SIZE);
@@ -351,7 +355,7 @@ uint32_t cpython_name(const struct py_object *object);
 /* cpython_hidden.c: what the collector cannot see: the instances of types that
  * extension modules made, as far as their tp_traverse does not tell.  For one
  * snapshot; false without memory. */
-bool cpython_hidden_begin(void);
+bool cpython_hidden_begin(bool copied); /* in a child */
 void cpython_hidden_end(void);
 /* Finds out about the parts of a type that are the collector's blind spot. */
 void cpython_hidden_type(struct py_type_info *info);
@@ -362,6 +366,13 @@ size_t cpython_hidden_edges(const struct py_type_info *info, const struct py_obj
 /* Calls for every object that no list of the collector has and that such a
  * pointer, or a way to one, leads through. */
 void cpython_hidden_for_each(void (*visit)(struct py_object *object, void *arg), void *arg);
+
+/* cpython_held.c: whether C code may hold it too; for one snapshot.  `copied`: no
+ * thread of the target runs on this memory. */
+struct maps;
+void cpython_held_begin(const struct maps *maps, bool copied);
+bool cpython_held(uintptr_t object);
+void cpython_held_end(void);
 
 /* cpython_snapshot.c: the exit snapshot; the lock is held. */
 void cpython_snapshot_take(void);

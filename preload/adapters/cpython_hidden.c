@@ -21,70 +21,21 @@
 #include "../arena.h"
 #include "../maps.h"
 #include "../shadow.h"
+#include "address_set.h"
 
-#define NOT_TYPES  4096u /* addresses that are known to be no type */
-#define DEPTH_MAX  4u    /* of metatypes */
-#define WAYS_MAX   16u   /* containers in containers */
-#define FIRST_ROOM (1u << 12)
-
-/* Open addressing by address, grown by halves full. */
-struct set {
-	uintptr_t *slots;
-	size_t capacity, count;
-};
+#define NOT_TYPES 4096u /* addresses that are known to be no type */
+#define DEPTH_MAX 4u    /* of metatypes */
+#define WAYS_MAX  16u   /* containers in containers */
 
 static struct {
 	struct maps maps;
 	uintptr_t not_type[NOT_TYPES];
-	struct set found;
+	struct address_set found;
 	bool failed;
 } s_hidden;
 
-/* ---- the set ---------------------------------------------------------------------- */
-
-static size_t slot_of(const struct set *set, uintptr_t address)
-{
-	size_t at = (size_t)((address >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (set->capacity - 1);
-
-	while (set->slots[at] != 0 && set->slots[at] != address)
-		at = (at + 1) & (set->capacity - 1);
-	return at;
-}
-
-static bool set_has(const struct set *set, uintptr_t address)
-{
-	return set->count > 0 && set->slots[slot_of(set, address)] == address;
-}
-
-static bool set_grow(struct set *set)
-{
-	struct set grown = {.capacity = set->capacity ? 2 * set->capacity : FIRST_ROOM, .count = set->count};
-
-	grown.slots = arena_map(grown.capacity * sizeof(*grown.slots));
-	if (grown.slots == NULL)
-		return false;
-	for (size_t i = 0; i < set->capacity; i++) {
-		if (set->slots[i] != 0)
-			grown.slots[slot_of(&grown, set->slots[i])] = set->slots[i];
-	}
-	if (set->slots != NULL)
-		arena_unmap(set->slots, set->capacity * sizeof(*set->slots));
-	*set = grown;
-	return true;
-}
-
-static void set_add(struct set *set, uintptr_t address)
-{
-	size_t at;
-
-	if (2 * (set->count + 1) > set->capacity && !set_grow(set)) {
-		s_hidden.failed = true;
-		return;
-	}
-	at = slot_of(set, address);
-	set->count += set->slots[at] == 0;
-	set->slots[at] = address;
-}
+const uint32_t g_py_block_offsets[PY_BLOCK_OFFSETS] = {0, sizeof(struct py_gc_head),
+						       sizeof(struct py_gc_head) + 2 * sizeof(void *)};
 
 /* ---- what is a type, what is an object ------------------------------------------------ */
 
@@ -140,17 +91,14 @@ static const struct py_type_info *object_behind(uintptr_t block, uint64_t size, 
 	return info != NULL && info->block_offset == offset ? info : NULL;
 }
 
-static const uint32_t s_offsets[] = {0, sizeof(struct py_gc_head),
-				     sizeof(struct py_gc_head) + 2 * sizeof(void *)};
-#define OFFSETS (sizeof(s_offsets) / sizeof(*s_offsets))
-
 static const struct py_type_info *object_at(uintptr_t address)
 {
 	struct shadow_block block;
 
-	for (size_t i = 0; (address & 7) == 0 && address >= 4096 && i < OFFSETS; i++) {
-		if (shadow_find(address - s_offsets[i], &block) && block.runtime == CASTAWAY_RUNTIME_CPYTHON)
-			return object_behind(block.address, block.size, s_offsets[i]);
+	for (size_t i = 0; (address & 7) == 0 && address >= 4096 && i < PY_BLOCK_OFFSETS; i++) {
+		if (shadow_find(address - g_py_block_offsets[i], &block) &&
+		    block.runtime == CASTAWAY_RUNTIME_CPYTHON)
+			return object_behind(block.address, block.size, g_py_block_offsets[i]);
 	}
 	return NULL;
 }
@@ -282,6 +230,7 @@ size_t cpython_hidden_edges(const struct py_type_info *info, const struct py_obj
 			.offset = at,
 			.strength = CASTAWAY_UNKNOWN,
 			.scanned = true,
+			.held = cpython_held(target),
 		};
 	}
 	return count;
@@ -300,14 +249,16 @@ static bool find_opaque(const struct shadow_block *block, void *arg)
 {
 	if (block->runtime != CASTAWAY_RUNTIME_CPYTHON)
 		return true;
-	for (size_t i = 0; i < OFFSETS; i++) {
-		const struct py_type_info *info = object_behind(block->address, block->size, s_offsets[i]);
-		const struct py_object *object = (const struct py_object *)(block->address + s_offsets[i]);
+	for (size_t i = 0; i < PY_BLOCK_OFFSETS; i++) {
+		const struct py_type_info *info =
+			object_behind(block->address, block->size, g_py_block_offsets[i]);
+		const struct py_object *object =
+			(const struct py_object *)(block->address + g_py_block_offsets[i]);
 
 		if (info == NULL)
 			continue;
 		if (info->opaque != NULL && !is_tracked(info, object) && has_hidden(info, object))
-			set_add(&s_hidden.found, (uintptr_t)object);
+			s_hidden.failed |= !address_set_add(&s_hidden.found, (uintptr_t)object);
 		break;
 	}
 	return !s_hidden.failed;
@@ -315,7 +266,7 @@ static bool find_opaque(const struct shadow_block *block, void *arg)
 
 static int look_for_found(struct py_object *target, void *arg)
 {
-	*(bool *)arg |= set_has(&s_hidden.found, (uintptr_t)target);
+	*(bool *)arg |= address_set_has(&s_hidden.found, (uintptr_t)target);
 	return 0;
 }
 
@@ -329,11 +280,11 @@ static bool find_way(const struct shadow_block *block, void *arg)
 	    block->size < sizeof(struct py_gc_head) + sizeof(*object) ||
 	    (object->type != g_py.PyDict_Type && object->type != g_py.PyTuple_Type) ||
 	    object->refcount <= 0 || ((struct py_gc_head *)object - 1)->next != 0 ||
-	    set_has(&s_hidden.found, (uintptr_t)object))
+	    address_set_has(&s_hidden.found, (uintptr_t)object))
 		return true;
 	object->type->traverse(object, look_for_found, &leads);
 	if (leads) {
-		set_add(&s_hidden.found, (uintptr_t)object);
+		s_hidden.failed |= !address_set_add(&s_hidden.found, (uintptr_t)object);
 		*(bool *)arg = true;
 	}
 	return !s_hidden.failed;
@@ -357,19 +308,20 @@ void cpython_hidden_for_each(void (*visit)(struct py_object *object, void *arg),
 	}
 }
 
-bool cpython_hidden_begin(void)
+bool cpython_hidden_begin(bool copied)
 {
 	memset(&s_hidden, 0, sizeof(s_hidden));
 	if (!maps_read(&s_hidden.maps))
 		return false;
+	cpython_held_begin(&s_hidden.maps, copied);
 	/* The type of all types: what every search for a type ends with. */
 	return cpython_type_info(g_py.PyDict_Type->head.type) != NULL;
 }
 
 void cpython_hidden_end(void)
 {
-	if (s_hidden.found.slots != NULL)
-		arena_unmap(s_hidden.found.slots, s_hidden.found.capacity * sizeof(uintptr_t));
+	cpython_held_end();
+	address_set_clear(&s_hidden.found);
 	if (s_hidden.maps.entries != NULL)
 		arena_unmap(s_hidden.maps.entries, s_hidden.maps.capacity * sizeof(*s_hidden.maps.entries));
 	memset(&s_hidden, 0, sizeof(s_hidden));

@@ -319,7 +319,8 @@ static void walk_all(struct walk *walk, struct py_gc *gc)
 /* What a walk needs to know of names and types; false without memory. */
 static bool begin(struct walk *walk)
 {
-	return cpython_type_begin() && cpython_label_begin() && cpython_hidden_begin() && more_edges(walk);
+	return cpython_type_begin() && cpython_label_begin() &&
+	       cpython_hidden_begin(walk->out.view != NULL) && more_edges(walk);
 }
 
 static void end(struct walk *walk)

@@ -27,8 +27,10 @@ HIDDEN = {
     "by_closure": (["cell", "function", "tuple"], 0),
     "with_payload": (["__main__.Node"], 51),
     "masked": (["__main__.Node"], 0),
+    "known": (["__main__.Node"], 0),
 }
-HEALTHY = ["chains", "live_cycle", "live_by_c", "borrowed", "borrowed_by_all"]
+HEALTHY = ["chains", "live_cycle", "live_by_c", "borrowed", "borrowed_by_all", "borrowed_once",
+           "borrowed_from_block"]
 
 
 def judge(directory, what, kind, env=None):
@@ -125,13 +127,20 @@ def collector_is_not_contradicted(directory):
 @case
 def with_scan(directory):
     """a scan of all memory beside it takes nothing away, and says nothing twice"""
-    hidden(directory, "in_list", "Box", env={"CASTAWAY_OPTIONS": "scan-python=yes"})
+    env = {"CASTAWAY_OPTIONS": "scan-python=yes"}
+    hidden(directory, "in_list", "Box", env)
+    for what in ("borrowed_once", "borrowed_from_block"):
+        os.mkdir(os.path.join(directory, what))
+        equal(judge(os.path.join(directory, what), what, "Box", env)[0]["structures"], [], what)
 
 
 @case
 def without_helper(directory):
     """read in place, where there is no helper process"""
-    hidden(directory, "in_tuple", "Box", env={"CASTAWAY_OPTIONS": "helper=no"})
+    env = {"CASTAWAY_OPTIONS": "helper=no"}
+    hidden(directory, "in_tuple", "Box", env)
+    os.mkdir(os.path.join(directory, "kept"))
+    equal(judge(os.path.join(directory, "kept"), "borrowed_once", "Box", env)[0]["structures"], [], "structures")
 
 
 @case

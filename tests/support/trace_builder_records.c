@@ -179,7 +179,7 @@ void builder_block(struct builder *b, uint32_t snapshot, const struct snapshot_b
 
 static void put_edge(struct bytes *out, const struct snapshot_edge_record *edge, uint64_t *last)
 {
-	unsigned flags = edge->flags & (CASTAWAY_EDGE_STRENGTH | CASTAWAY_EDGE_SCANNED);
+	unsigned flags = edge->flags & (CASTAWAY_EDGE_STRENGTH | CASTAWAY_EDGE_SCANNED | CASTAWAY_EDGE_HELD);
 
 	flags |= edge->field ? CASTAWAY_EDGE_FIELD : 0;
 	flags |= edge->offset >= 0 ? CASTAWAY_EDGE_OFFSET : 0;

@@ -31,12 +31,12 @@ static struct world world_new(void)
 }
 
 /* An instance of the type, which no list of the collector has; `target` 0: it holds nothing. */
-static void put_box(struct world *w, uint64_t address, int64_t refcount, uint64_t target)
+static void put_box_with(struct world *w, uint64_t address, int64_t refcount, uint64_t target, uint8_t flags)
 {
 	const struct snapshot_edge_record edge = {
 		.target = target,
 		.offset = FIELD,
-		.flags = CASTAWAY_UNKNOWN | CASTAWAY_EDGE_SCANNED | CASTAWAY_EDGE_OFFSET,
+		.flags = CASTAWAY_UNKNOWN | CASTAWAY_EDGE_SCANNED | CASTAWAY_EDGE_OFFSET | flags,
 	};
 	const struct snapshot_object_record object = {
 		.address = address,
@@ -48,6 +48,11 @@ static void put_box(struct world *w, uint64_t address, int64_t refcount, uint64_
 	};
 
 	builder_object(w->builder, w->snapshot, &object, &edge);
+}
+
+static void put_box(struct world *w, uint64_t address, int64_t refcount, uint64_t target)
+{
+	put_box_with(w, address, refcount, target, 0);
 }
 
 static void put_list(struct world *w, uint64_t address, int64_t refcount, uint64_t target)
@@ -160,6 +165,34 @@ static void test_refuted_by_number(void **state)
 	judged_free(&j);
 }
 
+/* C code has the list's address, too: the count may be its. */
+static void test_held_by_c(void **state)
+{
+	struct world w = world_new();
+	struct judged j;
+
+	put_box_with(&w, 0x1000, 1, 0x2000, CASTAWAY_EDGE_HELD);
+	put_list(&w, 0x2000, 1, 0x1000);
+	j = judge(&w, CASTAWAY_TYPE_NO_TRAVERSE);
+	expect_structures(&j, 0);
+	judged_free(&j);
+}
+
+/* It has not that of the second: its count is the field's, and so is the first's. */
+static void test_held_by_c_once(void **state)
+{
+	struct world w = world_new();
+	struct judged j;
+
+	put_box_with(&w, 0x1000, 1, 0x2000, CASTAWAY_EDGE_HELD);
+	put_list(&w, 0x2000, 1, 0x1000);
+	put_box(&w, 0x3000, 1, 0x4000);
+	put_list(&w, 0x4000, 1, 0x3000);
+	j = judge(&w, CASTAWAY_TYPE_NO_TRAVERSE);
+	expect_structures(&j, 2);
+	judged_free(&j);
+}
+
 /* Of a type that nothing is known of, pointers are only pointers. */
 static void test_no_traits(void **state)
 {
@@ -200,6 +233,8 @@ int main(void)
 		cmocka_unit_test(test_held),
 		cmocka_unit_test(test_refuted_by_another),
 		cmocka_unit_test(test_refuted_by_number),
+		cmocka_unit_test(test_held_by_c),
+		cmocka_unit_test(test_held_by_c_once),
 		cmocka_unit_test(test_no_traits),
 		cmocka_unit_test(test_beside_exact),
 	};

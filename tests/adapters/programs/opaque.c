@@ -13,8 +13,12 @@ struct holder {
 	PyObject *owner;              /* borrowed */
 };
 
-static PyObject *s_last; /* borrowed: the instance that was made last */
-static PyObject *s_kept; /* owned by the module's C code */
+static PyObject *s_known; /* borrowed by the module's C code */
+static PyObject *s_kept;  /* owned by it */
+static struct {
+	long number;
+	PyObject *kept; /* owned */
+} * s_state;
 
 static int holder_init(PyObject *self, PyObject *args, PyObject *keywords)
 {
@@ -23,7 +27,6 @@ static int holder_init(PyObject *self, PyObject *args, PyObject *keywords)
 	if (!PyArg_ParseTuple(args, "|O", &holder->held))
 		return -1;
 	Py_XINCREF(holder->held);
-	s_last = self;
 	return 0;
 }
 
@@ -31,8 +34,8 @@ static void holder_dealloc(PyObject *self)
 {
 	PyTypeObject *type = Py_TYPE(self);
 
-	if (s_last == self)
-		s_last = NULL;
+	if (s_known == self)
+		s_known = NULL;
 	if (PyType_IS_GC(type))
 		PyObject_GC_UnTrack(self);
 	Py_CLEAR(((struct holder *)self)->held);
@@ -140,8 +143,27 @@ static PyObject *keep(PyObject *module, PyObject *object)
 	Py_RETURN_NONE;
 }
 
+static PyObject *keep_in_block(PyObject *module, PyObject *object)
+{
+	if (s_state == NULL)
+		s_state = calloc(1, sizeof(*s_state));
+	if (s_state == NULL)
+		return PyErr_NoMemory();
+	Py_INCREF(object);
+	Py_XSETREF(s_state->kept, object);
+	Py_RETURN_NONE;
+}
+
+static PyObject *know(PyObject *module, PyObject *object)
+{
+	s_known = object;
+	Py_RETURN_NONE;
+}
+
 static PyMethodDef functions[] = {
 	{"keep", keep, METH_O, "C code holds the object"},
+	{"keep_in_block", keep_in_block, METH_O, "the same, by memory of its own"},
+	{"know", know, METH_O, "C code has a pointer to the object and does not hold it"},
 	{NULL, NULL, 0, NULL},
 };
 

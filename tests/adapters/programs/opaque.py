@@ -71,11 +71,21 @@ def with_payload(kind):
 
 
 def masked(kind):
-    """Weakly referred to, and the last one that C code has a pointer to."""
+    """Weakly referred to, and one that C code has a pointer to."""
     node, holder = Node(), kind()
     node.holder = holder
     holder.hold(node)
     sys.weak = weakref.ref(node)
+    opaque.know(holder)
+
+
+def known(kind):
+    """C code has a pointer to what one of two holds: that it owns it there says the other."""
+    for _ in range(2):
+        node, holder = Node(), kind()
+        node.holder = holder
+        holder.hold(node)
+    opaque.know(node)
 
 
 # ---- healthy ones
@@ -107,13 +117,27 @@ def borrowed(kind):
     opaque.keep(owner)
 
 
+def with_owner(kind):
+    owner = Node()
+    owner.child = kind()
+    owner.child.set_owner(owner)
+    return owner
+
+
+def borrowed_once(kind):
+    """One child, and C code holds the owner: all counts could be those of a cycle."""
+    opaque.keep(with_owner(kind))
+
+
+def borrowed_from_block(kind):
+    """The same, held by memory that only C code knows."""
+    opaque.keep_in_block(with_owner(kind))
+
+
 def borrowed_by_all(kind):
     sys.kept = []
     for _ in range(20):
-        owner = Node()
-        owner.child = kind()
-        owner.child.set_owner(owner)
-        sys.kept.append(owner)
+        sys.kept.append(with_owner(kind))
 
 
 gc.disable()
