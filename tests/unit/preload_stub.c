@@ -39,8 +39,11 @@ void *arena_map_large(size_t size)
 
 void *arena_map_once(void **where, size_t size)
 {
-	void *known = NULL, *fresh = arena_map(size);
+	void *known = __atomic_load_n(where, __ATOMIC_ACQUIRE), *fresh;
 
+	if (known != NULL)
+		return known;
+	fresh = arena_map(size);
 	if (__atomic_compare_exchange_n(where, &known, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		return fresh;
 	arena_unmap(fresh, size);

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Ways to the trunk that were walked before.  Runs in the target's threads at
+ * nearly every event, under the guard; reads the thread's own stack only, above
+ * the stack pointer.
+ */
+#include "unwind_replay_internal.h"
+
+/* One that was looked at so often in vain is no longer. */
+enum { FAILURES_MAX = 4 };
+
+enum { HOLD_EARNS = 2, FAILURE_COSTS = 2, KEEP_COSTS = 1 };
+
+static inline uint64_t hash_of(const struct stack_start *start)
+{
+	return (start->pc ^ start->sp << 20) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static inline size_t place_of(uint64_t hash)
+{
+	return hash >> (64 - MEMO_BITS);
+}
+
+static inline bool holds(const struct unwind_replay *replay, const struct memo *memo,
+			 const struct stack_start *start)
+{
+	const uint32_t base = memo->base;
+	uintptr_t differs = 0;
+
+	if (memo->pc != start->pc || memo->slot != start->sp - 8 || memo->era != replay->era ||
+	    base > replay->count || replay->trunk[base].node != memo->base_node ||
+	    (memo->needs_bp && memo->bp != start->bp))
+		return false;
+	for (uint32_t i = 0; i < memo->words; i++)
+		differs |= replay_difference(&memo->seen[i]);
+	differs |= replay->seen[base].slot ^ memo->seen[memo->frames - 1].slot;
+	return differs == 0 && (!replay_needs_bp(replay, base) || replay->bps[base].value == memo->base_bp) &&
+	       unwind_replay_unchanged(replay, base) == base;
+}
+
+static void spend(struct unwind_replay *replay, uint32_t credit)
+{
+	replay->credit -= credit < replay->credit ? credit : replay->credit;
+}
+
+bool unwind_memo_follow(struct unwind_replay *replay, const struct stack_start *start, uint32_t *ret)
+{
+	const uint64_t hash = hash_of(start);
+	struct memo *memo = &replay->memos[place_of(hash)];
+
+	if (replay->tags[place_of(hash)] != (uint32_t)hash)
+		return false;
+	if (holds(replay, memo, start)) {
+		replay->memo = memo;
+		memo->failures = 0;
+		if (replay->credit < MEMO_CREDIT)
+			replay->credit += HOLD_EARNS;
+		*ret = memo->node;
+		return true;
+	}
+	if (++memo->failures >= FAILURES_MAX)
+		replay->tags[place_of(hash)] = 0;
+	spend(replay, FAILURE_COSTS);
+	return false;
+}
+
+void unwind_memo_keep(struct unwind_replay *replay, const struct stack_start *start, uint32_t base,
+		      uint32_t count, uint32_t node)
+{
+	const struct fresh *fresh = replay->fresh;
+	const uint64_t hash = hash_of(start);
+	struct memo *memo = &replay->memos[place_of(hash)];
+	bool needs_bp = replay_needs_bp(replay, base);
+	uint16_t words = 0;
+
+	if (base == 0 || count == 0 || count > MEMO_WORDS)
+		return;
+	spend(replay, KEEP_COSTS);
+	memo->era = 0;
+	replay->tags[place_of(hash)] = (uint32_t)hash;
+	for (uint32_t i = 1; i <= count; i++)
+		memo->seen[words++] = (struct seen){fresh[i].slot, fresh[i].pc};
+	/* From where the trunk begins up: what bp was read from, if the rest of the walk depends on it. */
+	for (uint32_t i = count;; i--) {
+		if (i < count)
+			needs_bp = (fresh[i].flags & FRESH_NEEDS_BP) ||
+				   (!(fresh[i].flags & FRESH_RESTORES_BP) && needs_bp);
+		if (i == 0)
+			break;
+		if (!needs_bp || fresh[i].bp.slot == 0)
+			continue;
+		if (words == MEMO_WORDS)
+			return;
+		memo->seen[words++] = (struct seen){fresh[i].bp.slot, fresh[i].bp.value};
+	}
+	memo->slot = start->sp - 8;
+	memo->pc = start->pc;
+	memo->bp = start->bp;
+	memo->base_bp = fresh[count].bp.value;
+	memo->era = replay->era;
+	memo->base = base;
+	memo->base_node = replay->trunk[base].node;
+	memo->node = node;
+	memo->frames = count;
+	memo->words = words;
+	memo->needs_bp = needs_bp;
+	memo->failures = 0;
+}

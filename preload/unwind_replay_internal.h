@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A thread's part of the fast unwinder, for its two files: unwind_replay.c (walks
+ * anew what has changed) and unwind_memo.c (ways that were walked before).  What
+ * is read at every event is kept together, and no structure is copied whole,
+ * since a wide load of what was just stored in parts must wait.
+ */
+#ifndef UNWIND_REPLAY_INTERNAL_H
+#define UNWIND_REPLAY_INTERNAL_H
+
+#include "unwind_replay.h"
+
+/* What the walk read to get to a frame: where it continues. */
+struct seen {
+	uintptr_t slot, pc; /* pc was at slot */
+};
+
+/* Of a frame of the trunk.  Most code needs no frame pointer to be walked. */
+#define TRUNK_NEEDS_BP (UINT32_C(1) << 31)
+struct trunk {
+	uint32_t node;
+	/* The innermost frame up to this one that depends on a bp_slot, 0 = none; and
+	 * TRUNK_NEEDS_BP when the walk from here on depends on bp, which is in `bps`. */
+	uint32_t check;
+};
+
+struct bp {
+	uintptr_t value, slot; /* slot 0: it is as it was in the frame above */
+};
+
+/* A frame that was walked anew. */
+#define FRESH_NEEDS_BP    1u /* its own step does */
+#define FRESH_RESTORES_BP 2u /* the step reads it from the stack */
+struct fresh {
+	uintptr_t slot, pc;
+	struct bp bp;
+	uintptr_t flags;
+};
+
+/* Programs come back to the same few ways from a frame of the trunk to a hook:
+ * each is kept with the words that a walk along it reads. */
+enum { MEMO_BITS = 8, MEMO_WORDS = 12 };
+
+struct memo {
+	uintptr_t slot, pc; /* where it starts */
+	uintptr_t bp;       /* with needs_bp: what bp must be there */
+	uintptr_t base_bp;  /* bp where it meets the trunk */
+	uint32_t era;       /* of the replay; 0: empty */
+	uint32_t base;      /* of the trunk's frames, where it meets that */
+	uint32_t base_node, node;
+	uint32_t frames; /* above the base */
+	uint16_t words;
+	bool needs_bp;
+	uint8_t failures;             /* since a walk last went along it */
+	struct seen seen[MEMO_WORDS]; /* the frames but the first, the base, then values of bp */
+};
+
+struct unwind_replay {
+	uintptr_t low, high;  /* the thread's own stack */
+	uintptr_t descriptor; /* of the thread whose stack that is */
+	uint32_t epoch, depth;
+	uint32_t era;            /* a new one where what was seen no longer says anything */
+	uint32_t count;          /* frames of the trunk, the last walk that was not along a memo */
+	const struct memo *memo; /* of the last walk, NULL: the trunk is it */
+	uint32_t credit, misses; /* of the memos */
+	struct fresh *fresh;     /* scratch, innermost first, and what they meet */
+	struct trunk *trunk;
+	struct bp *bps; /* of the frames with TRUNK_NEEDS_BP */
+	struct memo *memos;
+	uint32_t tags[1u << MEMO_BITS]; /* of the memos: most that are not wanted are not looked at */
+	struct seen seen[]; /* the trunk, outermost first, from index 1 on; [0] is above every stack */
+};
+
+/* Anywhere in the stack, whatever a sanitizer thinks of the place. */
+static inline __attribute__((no_sanitize("address"))) uintptr_t replay_word(uintptr_t address)
+{
+	return *(const uintptr_t *)address;
+}
+
+/* 0 when the walk would arrive at the frame as it did. */
+static inline uintptr_t replay_difference(const struct seen *seen)
+{
+	return replay_word(seen->slot) ^ seen->pc;
+}
+
+static inline bool replay_needs_bp(const struct unwind_replay *replay, uint32_t frame)
+{
+	return replay->trunk[frame].check & TRUNK_NEEDS_BP;
+}
+
+/* A walk has arrived at frame `base` of the trunk: it goes on along the trunk
+ * from there if this gives `base`; else from no frame above what this gives. */
+uint32_t unwind_replay_unchanged(const struct unwind_replay *replay, uint32_t base);
+
+/* True when looking for a memo promises more than it costs. */
+static inline bool unwind_memo_wanted(struct unwind_replay *replay);
+
+/* True when a walk would go along one now, and then on along the trunk. */
+bool unwind_memo_follow(struct unwind_replay *replay, const struct stack_start *start, uint32_t *ret);
+
+/* Keeps the `count` fresh frames above trunk frame `base`, whose node is `node`. */
+void unwind_memo_keep(struct unwind_replay *replay, const struct stack_start *start, uint32_t base,
+		      uint32_t count, uint32_t node);
+
+/* Where the ways are always new, memos only cost: each walk along one earns, each
+ * that is kept or looked at in vain costs, and without credit one event in so many
+ * is tried. */
+enum { MEMO_CREDIT = 64, MEMO_SAMPLE = 32 };
+
+static inline bool unwind_memo_wanted(struct unwind_replay *replay)
+{
+	return replay->credit > 0 || ++replay->misses % MEMO_SAMPLE == 0;
+}
+
+#endif
