@@ -12,52 +12,95 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/epoll.h>
+#include <sys/msg.h>
 #include <sys/resource.h>
+#include <sys/select.h>
+#include <sys/sem.h>
 #include <sys/wait.h>
+#include <threads.h>
+#include <time.h>
+#include <unistd.h>
 
 /* X(name, group, result, parameters) */
-#define HOOKS(X)                                                                                           \
-	X(malloc, ALLOC, void *, (size_t size))                                                            \
-	X(calloc, ALLOC, void *, (size_t count, size_t size))                                              \
-	X(realloc, ALLOC, void *, (void *block, size_t size))                                              \
-	X(reallocarray, ALLOC, void *, (void *block, size_t count, size_t size))                           \
-	X(free, ALLOC, void, (void *block))                                                                \
-	X(cfree, ALLOC, void, (void *block))                                                               \
-	X(free_sized, ALLOC, void, (void *block, size_t size))                                             \
-	X(free_aligned_sized, ALLOC, void, (void *block, size_t alignment, size_t size))                   \
-	X(posix_memalign, ALLOC, int, (void **ret, size_t alignment, size_t size))                         \
-	X(aligned_alloc, ALLOC, void *, (size_t alignment, size_t size))                                   \
-	X(memalign, ALLOC, void *, (size_t alignment, size_t size))                                        \
-	X(valloc, ALLOC, void *, (size_t size))                                                            \
-	X(pvalloc, ALLOC, void *, (size_t size))                                                           \
-	X(malloc_usable_size, ALLOC, size_t, (void *block))                                                \
-	X(dlopen, LOADER, void *, (const char *file, int mode))                                            \
-	X(dlmopen, LOADER, void *, (long name_space, const char *file, int mode))                          \
-	X(dlclose, LOADER, int, (void *handle))                                                            \
-	X(__libc_start_main, PROCESS, int,                                                                 \
-	  (int (*main_function)(int, char **, char **), int argc, char **argv, void (*init)(void),         \
-	   void (*fini)(void), void (*rtld_fini)(void), void *stack_end))                                  \
-	X(pthread_create, PROCESS, int,                                                                    \
-	  (pthread_t * ret, const pthread_attr_t *attributes, void *(*start)(void *), void *arg))          \
-	X(sigaction, PROCESS, int, (int signum, const struct sigaction *action, struct sigaction *former)) \
-	X(waitpid, WAIT, pid_t, (pid_t pid, int *status, int options))                                     \
-	X(wait4, WAIT, pid_t, (pid_t pid, int *status, int options, struct rusage *usage))                 \
-	X(waitid, WAIT, int, (idtype_t type, id_t id, siginfo_t * info, int options))                      \
-	X(poll, POLL, int, (struct pollfd * descriptors, nfds_t count, int timeout))                       \
-	X(exit, PROCESS, void, (int status))                                                               \
-	X(_exit, PROCESS, void, (int status))                                                              \
-	X(_Exit, PROCESS, void, (int status))                                                              \
-	X(quick_exit, PROCESS, void, (int status))                                                         \
-	X(abort, PROCESS, void, (void))                                                                    \
-	X(execve, EXEC, int, (const char *path, char *const argv[], char *const envp[]))                   \
-	X(execv, EXEC, int, (const char *path, char *const argv[]))                                        \
-	X(execvp, EXEC, int, (const char *file, char *const argv[]))                                       \
-	X(execvpe, EXEC, int, (const char *file, char *const argv[], char *const envp[]))                  \
-	X(fexecve, EXEC, int, (int fd, char *const argv[], char *const envp[]))                            \
-	X(execl, EXEC, int, (const char *path, const char *arg, ...))                                      \
-	X(execlp, EXEC, int, (const char *file, const char *arg, ...))                                     \
+#define HOOKS(X)                                                                                             \
+	X(malloc, ALLOC, void *, (size_t size))                                                              \
+	X(calloc, ALLOC, void *, (size_t count, size_t size))                                                \
+	X(realloc, ALLOC, void *, (void *block, size_t size))                                                \
+	X(reallocarray, ALLOC, void *, (void *block, size_t count, size_t size))                             \
+	X(free, ALLOC, void, (void *block))                                                                  \
+	X(cfree, ALLOC, void, (void *block))                                                                 \
+	X(free_sized, ALLOC, void, (void *block, size_t size))                                               \
+	X(free_aligned_sized, ALLOC, void, (void *block, size_t alignment, size_t size))                     \
+	X(posix_memalign, ALLOC, int, (void **ret, size_t alignment, size_t size))                           \
+	X(aligned_alloc, ALLOC, void *, (size_t alignment, size_t size))                                     \
+	X(memalign, ALLOC, void *, (size_t alignment, size_t size))                                          \
+	X(valloc, ALLOC, void *, (size_t size))                                                              \
+	X(pvalloc, ALLOC, void *, (size_t size))                                                             \
+	X(malloc_usable_size, ALLOC, size_t, (void *block))                                                  \
+	X(dlopen, LOADER, void *, (const char *file, int mode))                                              \
+	X(dlmopen, LOADER, void *, (long name_space, const char *file, int mode))                            \
+	X(dlclose, LOADER, int, (void *handle))                                                              \
+	X(__libc_start_main, PROCESS, int,                                                                   \
+	  (int (*main_function)(int, char **, char **), int argc, char **argv, void (*init)(void),           \
+	   void (*fini)(void), void (*rtld_fini)(void), void *stack_end))                                    \
+	X(pthread_create, PROCESS, int,                                                                      \
+	  (pthread_t * ret, const pthread_attr_t *attributes, void *(*start)(void *), void *arg))            \
+	X(sigaction, PROCESS, int, (int signum, const struct sigaction *action, struct sigaction *former))   \
+	X(waitpid, WAIT, pid_t, (pid_t pid, int *status, int options))                                       \
+	X(wait4, WAIT, pid_t, (pid_t pid, int *status, int options, struct rusage *usage))                   \
+	X(waitid, WAIT, int, (idtype_t type, id_t id, siginfo_t * info, int options))                        \
+	X(poll, BLOCKED, int, (struct pollfd * descriptors, nfds_t count, int timeout))                      \
+	X(__poll_chk, BLOCKED, int, (struct pollfd * descriptors, nfds_t count, int timeout, size_t size))   \
+	X(ppoll, BLOCKED, int,                                                                               \
+	  (struct pollfd * descriptors, nfds_t count, const struct timespec *timeout, const sigset_t *mask)) \
+	X(__ppoll_chk, BLOCKED, int,                                                                         \
+	  (struct pollfd * descriptors, nfds_t count, const struct timespec *timeout, const sigset_t *mask,  \
+	   size_t size))                                                                                     \
+	X(epoll_wait, BLOCKED, int, (int epoll, struct epoll_event *events, int count, int timeout))         \
+	X(epoll_pwait, BLOCKED, int,                                                                         \
+	  (int epoll, struct epoll_event *events, int count, int timeout, const sigset_t *mask))             \
+	X(epoll_pwait2, BLOCKED, int,                                                                        \
+	  (int epoll, struct epoll_event *events, int count, const struct timespec *timeout,                 \
+	   const sigset_t *mask))                                                                            \
+	X(select, BLOCKED, int,                                                                              \
+	  (int count, fd_set *readable, fd_set *writable, fd_set *other, struct timeval *timeout))           \
+	X(pselect, BLOCKED, int,                                                                             \
+	  (int count, fd_set *readable, fd_set *writable, fd_set *other, const struct timespec *timeout,     \
+	   const sigset_t *mask))                                                                            \
+	X(nanosleep, BLOCKED, int, (const struct timespec *time, struct timespec *rest))                     \
+	X(clock_nanosleep, BLOCKED, int,                                                                     \
+	  (clockid_t clock, int flags, const struct timespec *time, struct timespec *rest))                  \
+	X(thrd_sleep, BLOCKED, int, (const struct timespec *time, struct timespec *rest))                    \
+	X(usleep, BLOCKED, int, (useconds_t time))                                                           \
+	X(sleep, BLOCKED, unsigned, (unsigned seconds))                                                      \
+	X(pause, BLOCKED, int, (void))                                                                       \
+	X(sigsuspend, BLOCKED, int, (const sigset_t *mask))                                                  \
+	X(sigwaitinfo, BLOCKED, int, (const sigset_t *set, siginfo_t *info))                                 \
+	X(sigtimedwait, BLOCKED, int,                                                                        \
+	  (const sigset_t *set, siginfo_t *info, const struct timespec *timeout))                            \
+	X(semop, BLOCKED, int, (int id, struct sembuf *operations, size_t count))                            \
+	X(semtimedop, BLOCKED, int,                                                                          \
+	  (int id, struct sembuf *operations, size_t count, const struct timespec *timeout))                 \
+	X(msgrcv, BLOCKED, ssize_t, (int id, void *message, size_t size, long type, int flags))              \
+	X(msgsnd, BLOCKED, int, (int id, const void *message, size_t size, int flags))                       \
+	X(sem_timedwait, BLOCKED, int, (sem_t * semaphore, const struct timespec *until))                    \
+	X(sem_clockwait, BLOCKED, int, (sem_t * semaphore, clockid_t clock, const struct timespec *until))   \
+	X(exit, PROCESS, void, (int status))                                                                 \
+	X(_exit, PROCESS, void, (int status))                                                                \
+	X(_Exit, PROCESS, void, (int status))                                                                \
+	X(quick_exit, PROCESS, void, (int status))                                                           \
+	X(abort, PROCESS, void, (void))                                                                      \
+	X(execve, EXEC, int, (const char *path, char *const argv[], char *const envp[]))                     \
+	X(execv, EXEC, int, (const char *path, char *const argv[]))                                          \
+	X(execvp, EXEC, int, (const char *file, char *const argv[]))                                         \
+	X(execvpe, EXEC, int, (const char *file, char *const argv[], char *const envp[]))                    \
+	X(fexecve, EXEC, int, (int fd, char *const argv[], char *const envp[]))                              \
+	X(execl, EXEC, int, (const char *path, const char *arg, ...))                                        \
+	X(execlp, EXEC, int, (const char *file, const char *arg, ...))                                       \
 	X(execle, EXEC, int, (const char *path, const char *arg, ...))
 
 /* Of libgobject and libgstreamer, which the target may have or not: they are

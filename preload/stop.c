@@ -15,9 +15,10 @@
 #include "config.h"
 #include "rawio.h"
 
-#define LIST_BYTES 16384u
-#define LINE_BYTES 512u
-#define PAUSE_NS   20000
+#define LIST_BYTES   16384u
+#define LINE_BYTES   512u
+#define STATUS_BYTES 4096u
+#define PAUSE_NS     20000
 
 /* struct linux_dirent64 */
 struct entry {
@@ -40,19 +41,19 @@ static void task_path(struct rawio_text *text, char *path, size_t size, pid_t ta
 }
 
 /* A small file of one task, NUL-terminated; false when there is none. */
-static bool read_task_file(pid_t target, int32_t tid, const char *name, char line[LINE_BYTES])
+static bool read_task_file(pid_t target, int32_t tid, const char *name, char *ret, size_t size)
 {
 	struct rawio_text text;
 	char path[96];
-	long size;
+	long got;
 
 	task_path(&text, path, sizeof(path), target);
 	rawio_text_put(&text, "/");
 	rawio_text_put_number(&text, (uint64_t)tid);
 	rawio_text_put(&text, name);
-	size = rawio_read_file(path, line, LINE_BYTES - 1);
-	line[size > 0 ? size : 0] = '\0';
-	return size > 0;
+	got = rawio_read_file(path, ret, size - 1);
+	ret[got > 0 ? got : 0] = '\0';
+	return got > 0;
 }
 
 static int32_t number_of(const char *name)
@@ -88,15 +89,38 @@ bool stop_list(pid_t target, bool (*visit)(void *arg, int32_t tid), void *arg)
 	return going;
 }
 
-bool stop_is_dead(pid_t target, int32_t tid)
+/* 0 when it has gone. */
+static char state_of(pid_t target, int32_t tid)
 {
 	char line[LINE_BYTES];
 	const char *state;
 
-	if (!read_task_file(target, tid, "/stat", line))
-		return true;
+	if (!read_task_file(target, tid, "/stat", line, sizeof(line)))
+		return '\0';
 	state = strrchr(line, ')');
-	return state == NULL || state[1] == '\0' || state[2] == 'Z' || state[2] == 'X';
+	return state == NULL || state[1] == '\0' ? '\0' : state[2];
+}
+
+bool stop_is_dead(pid_t target, int32_t tid)
+{
+	const char state = state_of(target, tid);
+
+	return state == '\0' || state == 'Z' || state == 'X';
+}
+
+bool stop_will_take(pid_t target, int32_t tid, int number)
+{
+	char status[STATUS_BYTES];
+	const char *digits;
+
+	if (state_of(target, tid) != 'R' || !read_task_file(target, tid, "/status", status, sizeof(status)))
+		return false;
+	digits = strstr(status, "\nSigBlk:\t");
+	/* Sixteen hexadecimal digits, the first signal's in the last. */
+	if (digits == NULL || strlen(digits) < 9 + 16)
+		return false;
+	digits += 9 + 15 - (number - 1) / 4;
+	return ((unsigned)(*digits <= '9' ? *digits - '0' : *digits - 'a' + 10) >> (number - 1) % 4 & 1) == 0;
 }
 
 static bool hexadecimal(const char *text, uintptr_t *ret)
@@ -115,7 +139,7 @@ bool stop_describe_blocked(pid_t target, int32_t tid, struct stopped_thread *ret
 	char line[LINE_BYTES];
 	char *pc, *sp;
 
-	if (!read_task_file(target, tid, "/syscall", line) || memcmp(line, "running", 7) == 0)
+	if (!read_task_file(target, tid, "/syscall", line, sizeof(line)) || memcmp(line, "running", 7) == 0)
 		return false;
 	pc = strrchr(line, ' ');
 	if (pc == NULL)

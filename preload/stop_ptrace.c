@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <linux/elf.h>
 #include <linux/ptrace.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -15,7 +16,9 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "arch.h"
 #include "arena.h"
+#include "blocked.h"
 #include "rawio.h"
 #include "stop.h"
 
@@ -102,8 +105,18 @@ static size_t count_running(void)
 	return running;
 }
 
+static bool peek(int32_t tid, uintptr_t address, uint64_t *ret)
+{
+	return trace(PTRACE_PEEKDATA, tid, (long)address, ret) == 0;
+}
+
+static bool poke(int32_t tid, uintptr_t address, uint64_t value)
+{
+	return trace(PTRACE_POKEDATA, tid, (long)address, (const void *)(uintptr_t)value) == 0;
+}
+
 /* Calls that end early for a tracer's stop.  Without a time limit they can be
- * begun again; with one, nobody knows how much of it is left. */
+ * begun again; with one, only a hook knows how much of it is left. */
 static bool may_repeat(const struct user_regs_struct *registers)
 {
 	switch ((long)registers->orig_rax) {
@@ -111,9 +124,12 @@ static bool may_repeat(const struct user_regs_struct *registers)
 	case SYS_epoll_pwait:
 		return (int)registers->r10 < 0;
 	case SYS_epoll_pwait2:
+	case SYS_semtimedop:
 		return registers->r10 == 0;
 	case SYS_rt_sigtimedwait:
 		return registers->rdx == 0;
+	case SYS_io_getevents:
+		return registers->r8 == 0;
 	case SYS_semop:
 		return true;
 	default:
@@ -121,11 +137,76 @@ static bool may_repeat(const struct user_regs_struct *registers)
 	}
 }
 
+/* Where the thread has its t_blocked: as far from its thread pointer as ours. */
+static uintptr_t blocked_of(const struct user_regs_struct *registers)
+{
+	return registers->fs_base + ((uintptr_t)&t_blocked - arch_thread_pointer());
+}
+
+/* The nanoseconds that are left of a call that a hook made. */
+static bool time_left(int32_t tid, const struct user_regs_struct *registers, uint64_t *ret)
+{
+	const uintptr_t blocked = blocked_of(registers);
+	uint64_t frame, deadline, now;
+
+	if (!peek(tid, blocked + offsetof(struct blocked, frame), &frame) ||
+	    !peek(tid, blocked + offsetof(struct blocked, deadline_ns), &deadline) ||
+	    !blocked_is_in(frame, registers->rsp) || deadline == 0)
+		return false;
+	now = rawio_clock(CLOCK_MONOTONIC);
+	*ret = deadline > now ? deadline - now : 0;
+	return true;
+}
+
+/* Where the call of a hook has its limit as a struct timespec: what blocked_time()
+ * told it, or a copy of libc's that the kernel writes what is left to as well. */
+static uintptr_t limit_of(const struct user_regs_struct *registers)
+{
+	const uintptr_t told = blocked_of(registers) + offsetof(struct blocked, left);
+
+	switch ((long)registers->orig_rax) {
+	case SYS_epoll_pwait2:
+	case SYS_semtimedop:
+		return registers->r10 == told ? told : 0;
+	case SYS_rt_sigtimedwait:
+		return registers->rdx == told ? told : 0;
+	case SYS_ppoll:
+		return registers->rdx;
+	case SYS_pselect6:
+		return registers->r8;
+	default:
+		return 0;
+	}
+}
+
+/* Gives a call that is begun again what is left of its time. */
+static bool shorten(int32_t tid, struct user_regs_struct *registers)
+{
+	const uintptr_t limit = limit_of(registers);
+	uint64_t left;
+
+	if (!time_left(tid, registers, &left))
+		return false;
+	switch ((long)registers->orig_rax) {
+	case SYS_epoll_wait:
+	case SYS_epoll_pwait:
+		registers->r10 = (left + 999999) / 1000000;
+		return true;
+	default:
+		return limit != 0 &&
+		       poke(tid, limit + offsetof(struct timespec, tv_sec), left / BLOCKED_NS) &&
+		       poke(tid, limit + offsetof(struct timespec, tv_nsec), left % BLOCKED_NS);
+	}
+}
+
+/* Then it is up to the kernel: where a handler is to run, the call still ends. */
 static void repeat_call(int32_t tid, struct user_regs_struct *registers)
 {
 	struct iovec io = {registers, sizeof(*registers)};
+	const long result = (long)registers->rax;
 
-	if ((long)registers->rax != -EINTR || !may_repeat(registers))
+	if ((long)registers->orig_rax < 0 || (result != -EINTR && result != -ERESTARTNOHAND_) ||
+	    (!may_repeat(registers) && !shorten(tid, registers)))
 		return;
 	registers->rax = (unsigned long)-ERESTARTNOHAND_;
 	(void)trace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &io);

@@ -20,12 +20,14 @@
 
 #include "arch.h"
 #include "arena.h"
+#include "blocked.h"
 #include "rawio.h"
 #include "stop.h"
 #include "writer_internal.h"
 
 #define SIGNAL        33
 #define PATIENCE_NS   250000000u
+#define LONG_NS       2000000000u  /* where all that is missing is a processor */
 #define MAX_STAND_NS  10000000000u /* whatever happens to the helper */
 #define MAX_ROUNDS    64u
 #define SA_RESTORER_  0x04000000ul
@@ -86,15 +88,39 @@ static void stand(struct slot *slot, const void *context)
 		(void)rawio_futex_wait(&s_round, round, WRITER_POLL_NS);
 }
 
+/* The call that this signal came into ends with EINTR. */
+static bool ends_call(const ucontext_t *context)
+{
+	const greg_t *registers = context->uc_mcontext.gregs;
+
+	return registers[REG_RAX] == -EINTR && blocked_is_in(t_blocked.frame, (uintptr_t)registers[REG_RSP]);
+}
+
+/* The target has a signal to handle when this handler returns. */
+static bool has_another(const ucontext_t *context)
+{
+	uint64_t pending = 0, blocked;
+
+	memcpy(&blocked, &context->uc_sigmask, sizeof(blocked));
+	(void)RAW_CALL(SYS_rt_sigpending, &pending, sizeof(pending));
+	return (pending & ~blocked) != 0;
+}
+
 static void on_signal(int number, siginfo_t *info, void *context)
 {
 	const uintptr_t slot = (uintptr_t)info->si_value.sival_ptr;
 	const uintptr_t first = (uintptr_t)s_slots;
 
-	if (info->si_code == SI_QUEUE && first != 0 && slot - first < STOP_MAX_THREADS * sizeof(struct slot))
+	if (info->si_code == SI_QUEUE && first != 0 &&
+	    slot - first < STOP_MAX_THREADS * sizeof(struct slot)) {
+		const bool ends = ends_call(context);
+
 		stand((struct slot *)slot, context);
-	else if (s_former.handler != NULL && (uintptr_t)s_former.handler != 1) /* SIG_DFL, SIG_IGN */
+		if (ends && !has_another(context))
+			t_blocked.interrupted = 1;
+	} else if (s_former.handler != NULL && (uintptr_t)s_former.handler != 1) { /* SIG_DFL, SIG_IGN */
 		s_former.handler(number, info, context);
+	}
 }
 
 void stop_signal_install(void)
@@ -181,16 +207,30 @@ static bool all_stand(const struct stop *stop)
 	return all;
 }
 
+/* Nothing is in the way of the threads that have not answered yet. */
+static bool rest_will_answer(const struct stop *stop)
+{
+	for (size_t i = 0; i < s_count; i++) {
+		const struct slot *slot = &s_slots[i];
+
+		if (slot->thread.tid != 0 && __atomic_load_n(&slot->stands, __ATOMIC_ACQUIRE) != s_round &&
+		    !stop_will_take(stop->target, slot->thread.tid, SIGNAL))
+			return false;
+	}
+	return true;
+}
+
 static bool wait_for_all(const struct stop *stop)
 {
-	const uint64_t deadline = rawio_clock(CLOCK_MONOTONIC) + PATIENCE_NS;
+	const uint64_t start = rawio_clock(CLOCK_MONOTONIC);
 
 	for (;;) {
 		const uint32_t answers = __atomic_load_n(&s_answers, __ATOMIC_ACQUIRE);
 
 		if (all_stand(stop))
 			return true;
-		if (rawio_clock(CLOCK_MONOTONIC) > deadline)
+		if (rawio_clock(CLOCK_MONOTONIC) - start > PATIENCE_NS &&
+		    (rawio_clock(CLOCK_MONOTONIC) - start > LONG_NS || !rest_will_answer(stop)))
 			return false;
 		(void)rawio_futex_wait(&s_answers, answers, PATIENCE_NS / 100);
 	}

@@ -117,21 +117,34 @@ def sleeping_threads(directory):
     assert methods.count(PTRACE) >= COUNT - 2, methods
 
 
-def interrupted_calls(directory, *settings):
-    result = record(directory, [tracee("snapshots"), "calls", str(COUNT)], ("--scan=yes",) + settings)
-    equal((result.status, result.err), (0, b""), str(result))
-    return {name: int(count) for name, count in (line.split() for line in result.out.decode().splitlines())}
+def check_calls(output):
+    """Of a tracee that waits in calls: none was interrupted, each ended when it ought to."""
+    lines = [line.split() for line in output.decode().splitlines()]
+    equal(len(lines), 65, "waiting threads")
+    equal([line for line in lines if line[1:3] != ["0", "1"]], [], "calls that were interrupted, or ended wrongly")
 
 
 @case
 def waiting_calls(directory):
-    """calls that wait go on: of all, only epoll_wait with a time limit returns EINTR"""
-    counts = interrupted_calls(directory)
-    assert counts.pop("epoll_wait_limit") <= COUNT, counts
-    equal({name for name, count in counts.items() if count}, set(), "interrupted")
-    counts = interrupted_calls(directory, "--stop=2")
-    equal([counts["read"], counts["cond_timedwait"]], [0, 0], "interrupted by the signal")
-    assert max(counts.values()) <= COUNT, counts
+    """calls that wait go on, and those with a time limit end in time"""
+    for stop, method in (("1", PTRACE), ("2", SIGNAL)):
+        result = record(directory, [tracee("snapshots"), "calls", str(COUNT)], ("--scan=yes", "--stop=" + stop))
+        equal((result.status, result.err), (0, b""), str(result))
+        check_calls(result.out)
+        for path in result.traces:
+            snapshots = Trace(path).snapshots()
+            assert len(snapshots) > COUNT, "only %d snapshots" % len(snapshots)
+            equal({s["method"] for i, s in snapshots.items() if i < COUNT}, {method}, "methods with stop=" + stop)
+            os.unlink(path)
+
+
+@case
+def waiting_calls_from_outside(directory):
+    """the same when another process asks for the snapshots"""
+    with Running(directory, [tracee("snapshots"), "calls", "0"], ["--scan=yes"]) as running:
+        for _ in range(COUNT):
+            equal(running.snapshot().status, 0, "castaway snapshot")
+        check_calls(running.finish()[1])
 
 
 @case

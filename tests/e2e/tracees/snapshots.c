@@ -315,6 +315,6 @@ int main(int argc, char **argv)
 	if (argc == 2 && !strcmp(argv[1], "wait"))
 		return wait_for_line();
 	if (argc == 3 && !strcmp(argv[1], "calls"))
-		return snapshots_calls(count);
+		return snapshots_waiters(count);
 	return 255;
 }
