@@ -1,44 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reading the chunks of a snapshot, record by record.
+ * Reading the chunks of a snapshot, record by record.  Those of a scanned heap are
+ * in snapshot_reader_heap.c.
  */
-#include "snapshot_reader.h"
+#include "snapshot_reader_internal.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "tables.h"
-
-struct reading {
-	struct trace *trace;
-	const struct trace_snapshot *snapshot;
-	struct codec_cursor cursor;
-	struct error *error;
-	bool cancelled;
-	bool bad_id; /* in the chunk at hand */
-	uint64_t records, edges_read;
-	struct snapshot_edge_record *edges;
-	size_t edge_capacity;
-	struct snapshot_pointer_record *pointers;
-	size_t pointer_capacity;
-	uint32_t blocks; /* block numbers are below */
-	uint32_t unit;   /* of pointers' offsets, in bytes */
-	union {
-		snapshot_object_fn object;
-		snapshot_block_fn block;
-		snapshot_pointers_fn pointers;
-		snapshot_root_fn root;
-		snapshot_runtime_fn runtime;
-		snapshot_type_fn type;
-		snapshot_name_fn name;
-	} visit;
-	void *arg;
-};
-
-/* Consumes the payload behind the snapshot's index. */
-typedef enum error_code (*payload_reader)(struct reading *r);
-
-static uint32_t get_id(struct reading *r, uint32_t count)
+static uint32_t get_id(struct snapshot_reading *r, uint32_t count)
 {
 	uint64_t id = codec_get_varint(&r->cursor);
 
@@ -48,18 +18,18 @@ static uint32_t get_id(struct reading *r, uint32_t count)
 	return 0;
 }
 
-static uint32_t get_string_id(struct reading *r)
+static uint32_t get_string_id(struct snapshot_reading *r)
 {
 	return get_id(r, r->trace->string_count);
 }
 
-static uint32_t get_stack(struct reading *r)
+uint32_t snapshot_reader_stack(struct snapshot_reading *r)
 {
 	return get_id(r, r->trace->frame_count);
 }
 
-static enum error_code read_chunk(struct reading *r, struct trace_chunk *chunk, payload_reader reader,
-				  uint8_t **buffer, size_t *capacity)
+static enum error_code read_chunk(struct snapshot_reading *r, struct trace_chunk *chunk,
+				  snapshot_payload_reader reader, uint8_t **buffer, size_t *capacity)
 {
 	size_t size;
 	enum error_code code = trace_read_chunk(r->trace, chunk, buffer, capacity, &size, r->error);
@@ -81,7 +51,7 @@ static enum error_code read_chunk(struct reading *r, struct trace_chunk *chunk, 
 	return code;
 }
 
-static enum error_code read_all(struct reading *r, uint16_t type, payload_reader reader)
+enum error_code snapshot_reader_all(struct snapshot_reading *r, uint16_t type, snapshot_payload_reader reader)
 {
 	struct trace *trace = r->trace;
 	enum error_code code = ERROR_NONE;
@@ -104,9 +74,8 @@ static enum error_code read_all(struct reading *r, uint16_t type, payload_reader
 	return code;
 }
 
-/* Its chunks were lost, or its writer was cut short: what is left must not be
- * taken for the whole. */
-static enum error_code check_total(struct reading *r, const char *what, uint64_t got, uint64_t expected)
+enum error_code snapshot_reader_check(struct snapshot_reading *r, const char *what, uint64_t got,
+				      uint64_t expected)
 {
 	char detail[64];
 
@@ -119,7 +88,7 @@ static enum error_code check_total(struct reading *r, const char *what, uint64_t
 	return ERROR_NONE;
 }
 
-static struct snapshot_edge_record get_edge(struct reading *r, uint64_t *target)
+static struct snapshot_edge_record get_edge(struct snapshot_reading *r, uint64_t *target)
 {
 	struct snapshot_edge_record edge = {.offset = -1};
 
@@ -135,7 +104,7 @@ static struct snapshot_edge_record get_edge(struct reading *r, uint64_t *target)
 		edge.offset = offset > INT64_MAX ? -1 : (int64_t)offset;
 	}
 	if (edge.flags & CASTAWAY_EDGE_STACK)
-		edge.stack = get_stack(r);
+		edge.stack = snapshot_reader_stack(r);
 	if (!edge.field)
 		edge.flags &= (uint8_t)~CASTAWAY_EDGE_FIELD;
 	if (edge.offset < 0)
@@ -145,7 +114,7 @@ static struct snapshot_edge_record get_edge(struct reading *r, uint64_t *target)
 	return edge;
 }
 
-static struct snapshot_object_record get_object(struct reading *r, uint64_t *address)
+static struct snapshot_object_record get_object(struct snapshot_reading *r, uint64_t *address)
 {
 	struct codec_cursor *c = &r->cursor;
 	struct snapshot_object_record object = {0};
@@ -160,12 +129,12 @@ static struct snapshot_object_record get_object(struct reading *r, uint64_t *add
 	object.generation = tables_number(c, 256);
 	object.flags = tables_number(c, UINT32_MAX);
 	object.birth_pass = tables_number(c, UINT32_MAX);
-	object.stack = get_stack(r);
+	object.stack = snapshot_reader_stack(r);
 	object.edge_count = tables_number(c, UINT32_MAX);
 	return object;
 }
 
-static enum error_code read_objects(struct reading *r)
+static enum error_code read_objects(struct snapshot_reading *r)
 {
 	uint64_t address = 0;
 
@@ -198,54 +167,19 @@ static enum error_code read_objects(struct reading *r)
 enum error_code snapshot_read_objects(struct trace *trace, const struct trace_snapshot *snapshot,
 				      snapshot_object_fn visit, void *arg, struct error *error)
 {
-	struct reading r = {.trace = trace, .snapshot = snapshot, .error = error, .arg = arg};
+	struct snapshot_reading r = {.trace = trace, .snapshot = snapshot, .error = error, .arg = arg};
 	enum error_code code;
 
 	r.visit.object = visit;
-	code = read_all(&r, CASTAWAY_CHUNK_OBJECTS, read_objects);
+	code = snapshot_reader_all(&r, CASTAWAY_CHUNK_OBJECTS, read_objects);
 	if (code == ERROR_NONE)
-		code = check_total(&r, "objects", r.records, snapshot->objects);
+		code = snapshot_reader_check(&r, "objects", r.records, snapshot->objects);
 	if (code == ERROR_NONE)
-		code = check_total(&r, "edges", r.edges_read, snapshot->edges);
+		code = snapshot_reader_check(&r, "edges", r.edges_read, snapshot->edges);
 	return code;
 }
 
-static enum error_code read_blocks(struct reading *r)
-{
-	struct codec_cursor *c = &r->cursor;
-	uint64_t address = 0;
-
-	while (!r->cancelled && codec_left(c) > 0) {
-		struct snapshot_block_record block = {0};
-
-		address += (uint64_t)codec_get_svarint(c);
-		block.address = address;
-		block.size = codec_get_varint(c);
-		block.stack = get_stack(r);
-		block.birth_pass = tables_number(c, UINT32_MAX);
-		block.runtime = (uint8_t)tables_number(c, 256);
-		block.thread = tables_number(c, UINT32_MAX);
-		block.birth_ticks = codec_get_u64(c);
-		if (c->failed)
-			break;
-		r->records++;
-		r->cancelled = !r->visit.block(r->arg, &block);
-	}
-	return ERROR_NONE;
-}
-
-enum error_code snapshot_read_blocks(struct trace *trace, const struct trace_snapshot *snapshot,
-				     snapshot_block_fn visit, void *arg, struct error *error)
-{
-	struct reading r = {.trace = trace, .snapshot = snapshot, .error = error, .arg = arg};
-	enum error_code code;
-
-	r.visit.block = visit;
-	code = read_all(&r, CASTAWAY_CHUNK_BLOCKS, read_blocks);
-	return code == ERROR_NONE ? check_total(&r, "blocks", r.records, snapshot->blocks) : code;
-}
-
-static enum error_code read_types(struct reading *r)
+static enum error_code read_types(struct snapshot_reading *r)
 {
 	struct codec_cursor *c = &r->cursor;
 
@@ -265,13 +199,13 @@ static enum error_code read_types(struct reading *r)
 enum error_code snapshot_read_types(struct trace *trace, const struct trace_snapshot *snapshot,
 				    snapshot_type_fn visit, void *arg, struct error *error)
 {
-	struct reading r = {.trace = trace, .snapshot = snapshot, .error = error, .arg = arg};
+	struct snapshot_reading r = {.trace = trace, .snapshot = snapshot, .error = error, .arg = arg};
 
 	r.visit.type = visit;
-	return read_all(&r, CASTAWAY_CHUNK_TYPES, read_types);
+	return snapshot_reader_all(&r, CASTAWAY_CHUNK_TYPES, read_types);
 }
 
-static enum error_code read_names(struct reading *r)
+static enum error_code read_names(struct snapshot_reading *r)
 {
 	struct snapshot_name_record name = {0};
 
@@ -289,120 +223,10 @@ static enum error_code read_names(struct reading *r)
 enum error_code snapshot_read_names(struct trace *trace, const struct trace_snapshot *snapshot,
 				    snapshot_name_fn visit, void *arg, struct error *error)
 {
-	struct reading r = {.trace = trace, .snapshot = snapshot, .error = error, .arg = arg};
+	struct snapshot_reading r = {.trace = trace, .snapshot = snapshot, .error = error, .arg = arg};
 
 	r.visit.name = visit;
-	return read_all(&r, CASTAWAY_CHUNK_NAMES, read_names);
-}
-
-/* A number that is relative to `base`; false when there is no such block. */
-static bool get_block(struct reading *r, uint64_t base, uint32_t *ret)
-{
-	uint64_t number = base + (uint64_t)codec_get_svarint(&r->cursor);
-
-	if (number >= r->blocks) {
-		r->bad_id = true;
-		return false;
-	}
-	*ret = (uint32_t)number;
-	return true;
-}
-
-/* The pointers of one entry, without those that lead nowhere; returns how many. */
-static uint32_t get_pointers(struct reading *r, uint64_t from, uint32_t count)
-{
-	uint64_t offset = 0;
-	uint32_t kept = 0;
-
-	for (uint32_t i = 0; i < count && !r->cursor.failed; i++) {
-		struct snapshot_pointer_record *pointer = &r->pointers[kept];
-
-		offset += codec_get_varint(&r->cursor) * r->unit;
-		pointer->offset = offset;
-		kept += get_block(r, from, &pointer->to);
-		pointer->interior = codec_get_varint(&r->cursor);
-	}
-	return kept;
-}
-
-static enum error_code read_pointers(struct reading *r)
-{
-	uint64_t from = 0;
-
-	while (!r->cancelled && codec_left(&r->cursor) > 0) {
-		struct snapshot_pointer_record *pointers;
-		uint32_t count, kept;
-
-		from += (uint64_t)codec_get_svarint(&r->cursor);
-		count = tables_number(&r->cursor, UINT32_MAX);
-		/* A pointer has three bytes at least: no count can ask for more. */
-		if (count > codec_left(&r->cursor) / 3)
-			r->cursor.failed = true;
-		if (r->cursor.failed)
-			break;
-		pointers = array_reserve(r->pointers, &r->pointer_capacity, (size_t)count + 1,
-					 sizeof(*pointers));
-		if (!pointers)
-			return no_memory(r->error);
-		r->pointers = pointers;
-		kept = get_pointers(r, from, count);
-		if (r->cursor.failed)
-			break;
-		r->bad_id |= from >= r->blocks;
-		if (from < r->blocks && kept)
-			r->cancelled = !r->visit.pointers(r->arg, (uint32_t)from, pointers, kept);
-	}
-	return ERROR_NONE;
-}
-
-enum error_code snapshot_read_pointers(struct trace *trace, const struct trace_snapshot *snapshot,
-				       uint32_t blocks, snapshot_pointers_fn visit, void *arg,
-				       struct error *error)
-{
-	struct reading r = {
-		.trace = trace, .snapshot = snapshot, .error = error, .arg = arg, .blocks = blocks};
-	enum error_code code;
-
-	r.visit.pointers = visit;
-	r.unit = 8;
-	code = read_all(&r, CASTAWAY_CHUNK_SCAN_EDGES, read_pointers);
-	r.unit = 1;
-	return code == ERROR_NONE ? read_all(&r, CASTAWAY_CHUNK_SCAN_EDGES_FINE, read_pointers) : code;
-}
-
-static enum error_code read_roots(struct reading *r)
-{
-	struct codec_cursor *c = &r->cursor;
-	struct snapshot_root_record root = {0};
-	uint64_t to = 0;
-
-	while (!r->cancelled && codec_left(c) > 0) {
-		bool known;
-
-		root.kind = codec_get_u8(c);
-		root.where = tables_number(c, UINT32_MAX);
-		root.address += (uint64_t)codec_get_svarint(c);
-		to += (uint64_t)codec_get_svarint(c);
-		known = to < r->blocks;
-		root.to = known ? (uint32_t)to : 0;
-		root.interior = codec_get_varint(c);
-		if (c->failed)
-			break;
-		r->bad_id |= !known;
-		if (known)
-			r->cancelled = !r->visit.root(r->arg, &root);
-	}
-	return ERROR_NONE;
-}
-
-enum error_code snapshot_read_roots(struct trace *trace, const struct trace_snapshot *snapshot,
-				    uint32_t blocks, snapshot_root_fn visit, void *arg, struct error *error)
-{
-	struct reading r = {
-		.trace = trace, .snapshot = snapshot, .error = error, .arg = arg, .blocks = blocks};
-
-	r.visit.root = visit;
-	return read_all(&r, CASTAWAY_CHUNK_ROOTS, read_roots);
+	return snapshot_reader_all(&r, CASTAWAY_CHUNK_NAMES, read_names);
 }
 
 static void get_generations(struct codec_cursor *c, struct snapshot_runtime_record *runtime)
@@ -424,7 +248,7 @@ static void get_generations(struct codec_cursor *c, struct snapshot_runtime_reco
 	runtime->frozen = codec_get_varint(c);
 }
 
-static enum error_code read_runtime(struct reading *r)
+static enum error_code read_runtime(struct snapshot_reading *r)
 {
 	struct codec_cursor *c = &r->cursor;
 	struct snapshot_runtime_record runtime = {0};
@@ -453,8 +277,8 @@ static enum error_code read_runtime(struct reading *r)
 enum error_code snapshot_read_runtimes(struct trace *trace, const struct trace_snapshot *snapshot,
 				       snapshot_runtime_fn visit, void *arg, struct error *error)
 {
-	struct reading r = {.trace = trace, .snapshot = snapshot, .error = error, .arg = arg};
+	struct snapshot_reading r = {.trace = trace, .snapshot = snapshot, .error = error, .arg = arg};
 
 	r.visit.runtime = visit;
-	return read_all(&r, CASTAWAY_CHUNK_RUNTIME, read_runtime);
+	return snapshot_reader_all(&r, CASTAWAY_CHUNK_RUNTIME, read_runtime);
 }
