@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The life of a heap snapshot.  Runs in the helper (raw system calls, arena
- * memory); its child is in taker_child.c.
+ * memory); its child is in taker_child.c, what comes into the trace besides in
+ * taker_write.c.
  *
  * A thread may stand anywhere, in the midst of a hook too.  Between malloc's
  * return and the entry in the shadow, nothing but that thread's registers knows
@@ -10,12 +11,7 @@
  */
 #include "taker_internal.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <time.h>
 
 #include "adapters/adapter.h"
@@ -23,7 +19,6 @@
 #include "clock.h"
 #include "config.h"
 #include "control.h"
-#include "emit.h"
 #include "process.h"
 #include "rawio.h"
 #include "request.h"
@@ -38,118 +33,10 @@
  * whether the target has come to rest. */
 #define DELEGATE_NS 2000000000u
 #define RETRY_NS    20000000u
-#define STUCK_NS    20000000000u /* a child that has written nothing for so long */
 /* Addresses that scans without a child may use up, most of them never touched. */
 #define MAPPED_HERE_MAX (UINT64_C(4) << 30)
-#define HEADER_BYTES    (REQUEST_NAME_MAX + 128u)
 
 struct taker g_taker;
-
-/* ---- into the trace ----------------------------------------------------------- */
-
-static void write_header(void)
-{
-	const struct snapshot_header header = {
-		.index = g_taker.request.index,
-		.reason = g_taker.request.reason,
-		.method = g_taker.method,
-		.ticks = g_taker.ticks,
-		.pause_ns = g_taker.pause_ns,
-		.name = g_taker.request.name,
-	};
-	uint8_t payload[HEADER_BYTES];
-
-	(void)writer_file_chunk(CASTAWAY_CHUNK_SNAPSHOT, 0, payload,
-				(size_t)(snapshot_put_header(payload, &header) - payload));
-}
-
-static void write_end(void)
-{
-	const struct snapshot_totals totals = {
-		.index = g_taker.request.index,
-		.blocks = g_taker.totals.blocks,
-		.objects = g_taker.totals.objects,
-		.edges = g_taker.totals.exact_edges,
-		.scan_edges = g_taker.totals.edges,
-		.roots = g_taker.totals.roots,
-		.unscanned_bytes = g_taker.totals.unscanned_bytes,
-	};
-	uint8_t payload[HEADER_BYTES];
-
-	(void)writer_file_chunk(CASTAWAY_CHUNK_SNAPSHOT_END, 0, payload,
-				(size_t)(snapshot_put_end(payload, &totals) - payload));
-}
-
-static void count_limits(void)
-{
-	for (uint32_t i = 0; i < g_taker.totals.limits && i < SNAPSHOT_LIMITS_MAX; i++)
-		limits_count(g_taker.totals.limit[i].limit, g_taker.totals.limit[i].count,
-			     g_taker.totals.limit[i].detail);
-}
-
-/* Without the heap's part it is still a moment. */
-static void finish_snapshot(bool scanned, const char *failure)
-{
-	if (!scanned) {
-		memset(&g_taker.totals, 0, sizeof(g_taker.totals));
-		limits_count(CASTAWAY_LIMIT_NO_SNAPSHOT, 1, failure);
-		g_taker.method = CASTAWAY_METHOD_EVENTS;
-	}
-	count_limits();
-	write_header();
-	write_end();
-	if (g_taker.request.reason == CASTAWAY_REASON_ROTATE)
-		rotate_end(scanned, rawio_clock(CLOCK_MONOTONIC));
-	if (g_taker.from_outside)
-		control_answer(scanned ? NULL : failure);
-}
-
-static bool take_in(void)
-{
-	const int64_t end = g_taker.size - (int64_t)sizeof(g_taker.totals);
-
-	if (end < 0 || RAW_CALL(SYS_pread64, g_taker.fd, &g_taker.totals, sizeof(g_taker.totals), end) !=
-			       (long)sizeof(g_taker.totals))
-		return false;
-	/* The stacks that the child refers to. */
-	writer_tables_new();
-	if (!writer_file_adopt(g_taker.fd, (uint64_t)end))
-		return false;
-	g_taker.names += g_taker.totals.names;
-	return true;
-}
-
-static void look_at_size(void)
-{
-	struct stat st = {0};
-
-	(void)RAW_CALL(SYS_fstat, g_taker.fd, &st);
-	if (st.st_size != g_taker.size)
-		g_taker.grown_ns = rawio_clock(CLOCK_MONOTONIC);
-	g_taker.size = st.st_size;
-	/* Whoever waits for the trace's end shall go on waiting. */
-	__atomic_fetch_add(&g_writer.progress, 1, __ATOMIC_RELAXED);
-}
-
-/* One look at the child; true when it has ended and all is written. */
-static bool look_at_child(void)
-{
-	int status = 0;
-	long result = RAW_CALL(SYS_wait4, g_taker.child, &status, __WALL | WNOHANG, NULL);
-
-	look_at_size();
-	if (result == 0) {
-		if (rawio_clock(CLOCK_MONOTONIC) - g_taker.grown_ns > STUCK_NS)
-			(void)RAW_CALL(SYS_kill, g_taker.child, SIGKILL);
-		return false;
-	}
-	g_taker.child = 0;
-	finish_snapshot(result > 0 && status == 0 && take_in(), "heap: the scan failed");
-	rawio_close(g_taker.fd);
-	return true;
-}
-
-/* ---- the moment ---------------------------------------------------------------- */
 
 static bool install(void *arg)
 {
@@ -233,7 +120,7 @@ static bool comes_too_late(struct stop *stop, const struct request *from, bool l
 /* The target stands: a copy of it is made, and it goes on. */
 static void take_stopped(struct stop *stop, bool listed, uint64_t start, const struct request *from)
 {
-	if (listed && !taker_fork_child(stop))
+	if (listed && !taker_child_fork(stop))
 		scan_here(stop);
 	if (listed && g_taker.request.scan)
 		stop_end(stop);
@@ -241,9 +128,9 @@ static void take_stopped(struct stop *stop, bool listed, uint64_t start, const s
 	if (from != NULL)
 		request_answer(from, true);
 	if (g_taker.child == 0)
-		finish_snapshot(listed && g_taker.method == CASTAWAY_METHOD_INPLACE,
-				listed ? "heap: no child could be made"
-				       : "heap: the threads could not be listed");
+		taker_write(listed && g_taker.method == CASTAWAY_METHOD_INPLACE,
+			    listed ? "heap: no child could be made"
+				   : "heap: the threads could not be listed");
 }
 
 static void take(const struct request *from)
@@ -394,7 +281,7 @@ static void begin_next(uint64_t now)
 void taker_step(uint64_t now)
 {
 	g_taker.stragglers = !stop_ptrace_reap();
-	if (g_taker.child != 0 && !look_at_child()) {
+	if (g_taker.child != 0 && !taker_child_has_ended()) {
 		g_taker.poll_ns += g_taker.poll_ns / 4;
 		return;
 	}
@@ -432,7 +319,7 @@ void taker_finish(void)
 
 	end_waiting();
 	(void)stop_ptrace_reap();
-	while (g_taker.child != 0 && !look_at_child())
+	while (g_taker.child != 0 && !taker_child_has_ended())
 		(void)rawio_futex_wait(&never, 0, taker_sleep(LAST_POLL_NS));
 	while ((from = request_next()) != NULL)
 		request_answer(from, false);

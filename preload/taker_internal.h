@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The snapshot that the helper is taking, shared by taker.c and taker_child.c.
+ * The snapshot that the helper is taking, shared by the files of this name.
  */
 #ifndef TAKER_INTERNAL_H
 #define TAKER_INTERNAL_H
@@ -39,6 +39,12 @@ struct taker {
 extern struct taker g_taker;
 
 /* Makes the child that writes the snapshot into a file of its own. */
-bool taker_fork_child(const struct stop *stop);
+bool taker_child_fork(const struct stop *stop);
+/* One look at the child; true when it has ended and all is written. */
+bool taker_child_has_ended(void);
+
+/* The snapshot's record, and the answer to who asked from outside.  Without the
+ * heap's part, which `failure` explains, it is still a moment. */
+void taker_write(bool scanned, const char *failure);
 
 #endif
