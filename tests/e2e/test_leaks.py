@@ -34,6 +34,7 @@ CASES = {
     "red_zone": ((1, 1121), (0, 0)),
     "dead_argument": ((1, 1141), (0, 0)),
     "own_frames": ((1, 1151), (0, 0)),
+    "own_data": ((2, 1161 + 1162), (0, 0)),
     "globals": NOTHING,
     "tls": NOTHING,
     "thread_keys": NOTHING,

@@ -12,7 +12,7 @@
 	X(direct) X(twice) X(indirect) X(cycle) X(self) X(interior_lost) X(past_the_end) X(masked) \
 	X(packed) X(tagged) X(grown) X(aligned) X(zero) X(bins) X(recycled) X(dead_thread) X(dead_thread_tls) \
 	X(over_referenced) X(released) X(mixed_cycle) X(hoarded_cycle) X(entrained) X(globals) \
-	X(tls) X(thread_keys) X(grown_tail) X(dead_argument) X(own_frames) \
+	X(tls) X(thread_keys) X(grown_tail) X(dead_argument) X(own_frames) X(own_data) \
 	X(live_threads) X(red_zone) X(mapped) X(large) X(opened)
 /* clang-format on */
 

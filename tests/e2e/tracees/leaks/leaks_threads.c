@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include "castaway/castaway.h"
 #include "leaks.h"
 
 static __thread void *volatile t_kept;
@@ -59,6 +60,35 @@ void dead_argument(void)
 
 	if (pthread_create(&thread, NULL, forget, make(1141)) != 0 || pthread_join(thread, NULL) != 0)
 		abort();
+}
+
+/* As much in registers as there is room for, while castaway looks at them. */
+static void *ask_for_snapshots(void *size)
+{
+	void *a = make((size_t)size), *b = a, *c = a, *d = a, *e = a;
+
+	pthread_barrier_wait(&s_ready);
+	for (int i = 0; i < 10; i++) {
+		__asm__ volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d), "+r"(e));
+		castaway_snapshot("asked");
+	}
+	__asm__ volatile("" : : "r"(a), "r"(b), "r"(c), "r"(d), "r"(e));
+	return NULL;
+}
+
+/* What castaway was told of two threads that asked at once is not all needed for
+ * the last snapshot, and stays in its data. */
+void own_data(void)
+{
+	pthread_t threads[2];
+
+	pthread_barrier_init(&s_ready, NULL, 2);
+	for (size_t i = 0; i < 2; i++) {
+		if (pthread_create(&threads[i], NULL, ask_for_snapshots, (void *)(1161 + i)) != 0)
+			abort();
+	}
+	for (size_t i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
 }
 
 /* Below the stack pointer, where leaf functions may keep things: in a system
