@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Hundreds of snapshots of programs that check themselves.
+import contextlib
+import os
+import subprocess
+
 from support import case, equal, main, record, tracee
 from traceformat import Trace
 
 PTRACE, SIGNAL = 1, 2
 
 
-def many(directory, mode, count, stop, method):
-    result = record(directory, [tracee("snapshots"), mode, str(count)], ("--scan=yes", "--stop=%d" % stop),
-                    timeout=600)
+def many(directory, mode, count, stop, method, *runner):
+    result = record(directory, [*runner, tracee("snapshots"), mode, str(count)],
+                    ("--scan=yes", "--stop=%d" % stop), timeout=600)
     equal((result.status, result.err), (0, b""), "%s, stop=%d\n%s" % (mode, stop, result))
     equal(int(result.out), count, "snapshots that the program took")
-    snapshots = Trace(result.traces[0]).snapshots()
+    snapshots = Trace(max(result.traces, key=os.path.getsize)).snapshots()
     equal(len(snapshots), count + 1, "snapshots in the trace")
     assert all(s["end"] for s in snapshots.values()), "some are not finished"
     missed = [i for i in range(count) if snapshots[i]["method"] != method]
@@ -24,6 +28,28 @@ def busy(directory):
     """500 snapshots of nine busy threads, by ptrace and by signal"""
     many(directory, "busy", 500, 1, PTRACE)
     many(directory, "busy", 500, 2, SIGNAL)
+
+
+@contextlib.contextmanager
+def one_busy_processor():
+    """Whatever is started meanwhile shares a processor with programs that never wait."""
+    processors = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(processors)})
+    others = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(6)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+        os.sched_setaffinity(0, processors)
+
+
+@case
+def starved(directory):
+    """20 snapshots of nine threads that hardly ever get a processor, by signal"""
+    with one_busy_processor():
+        many(directory, "busy", 20, 2, SIGNAL, "nice", "-n", "10")
 
 
 @case
