@@ -94,7 +94,7 @@ SCAN_INLINE void find_words(struct batch *batch, uint64_t at, uint32_t found, co
 
 /* A pointer to a block's start needs no look at the block: its bit says it all.
  * For others the nearest bit tells how far into the block they would be, if it is
- * in the same word. */
+ * in the same word, and its size whether it is.  Otherwise the block is looked at. */
 SCAN_INLINE void find_blocks(struct batch *batch, unsigned end)
 {
 	const uint16_t *sizes = batch->index->sizes;
@@ -116,8 +116,13 @@ SCAN_INLINE void find_blocks(struct batch *batch, unsigned end)
 		batch->not_starts[others] = (uint16_t)i;
 		others += interior != 0;
 	}
-	for (unsigned i = first; i < others; i++)
-		__builtin_prefetch(&sizes[batch->blocks[batch->not_starts[i]]]);
+	for (unsigned i = first; i < others; i++) {
+		const unsigned n = batch->not_starts[i];
+		const uint32_t block = batch->blocks[n];
+		const void *near = &sizes[block], *far = &batch->index->blocks[block];
+
+		__builtin_prefetch(batch->interior[n] >> (bits + SCAN_WORD_BITS) ? far : near);
+	}
 	batch->found = end;
 	batch->others = others;
 }
