@@ -118,7 +118,8 @@ static void test_range(void **state)
 static void cut(struct scan_index *index, const void *memory, size_t bytes, uint64_t granule, unsigned *seed)
 {
 	for (uint64_t offset = 0; offset < bytes;) {
-		uint64_t size = (uint64_t)rand_r(seed) % (rand_r(seed) % 32 ? 90 : 4000);
+		uint64_t any = (uint64_t)rand_r(seed);
+		uint64_t size = any % (rand_r(seed) % 32 ? 90 : 4000);
 		bool hole = rand_r(seed) % 3 == 0;
 
 		if (offset + size > bytes)
