@@ -28,7 +28,9 @@ enum {
 	PROBE_LIMIT = 256
 };
 
-enum state { EMPTY = 0, READY = 1, VOID = 2 };
+/* In the place of a parent: a node that is not written yet, or never will be. */
+#define EMPTY 0u
+#define VOID  UINT32_MAX
 
 /* What is read on the way down the tree is kept apart from the rest of a node:
  * four of these share a cache line. */
@@ -40,7 +42,8 @@ struct node {
 _Static_assert(sizeof(struct node) == 16, "four nodes share a cache line");
 
 struct rest {
-	uint32_t parent, tag, line, state;
+	uint32_t parent; /* its number + 1, EMPTY or VOID; written last */
+	uint32_t tag;    /* of a script's frame: its line */
 };
 
 /* A native frame is known to be the same code as long as the modules stay as
@@ -112,7 +115,7 @@ static bool is_script(const struct key *key)
 static inline bool matches(uint32_t number, const struct key *key)
 {
 	if (is_script(key))
-		return frame_load(node_at(number)) == key->frame && rest_of(number)->line == key->line;
+		return frame_load(node_at(number)) == key->frame && rest_of(number)->tag == key->line;
 	return native_holds(number, key->frame);
 }
 
@@ -145,7 +148,7 @@ static size_t place(uint64_t hash, unsigned probe)
 static uint32_t make(const struct key *key)
 {
 	struct rest *rest;
-	uint32_t number, state;
+	uint32_t number, empty;
 
 	do {
 		number = pool_take(&s_nodes, NULL);
@@ -153,11 +156,9 @@ static uint32_t make(const struct key *key)
 			return 0;
 		rest = rest_of(number);
 		node_at(number)->frame = key->frame;
-		rest->parent = key->parent;
-		rest->tag = key->tag;
-		rest->line = key->line;
-		state = EMPTY;
-	} while (!__atomic_compare_exchange_n(&rest->state, &state, READY, false, __ATOMIC_RELEASE,
+		rest->tag = is_script(key) ? key->line : key->tag;
+		empty = EMPTY;
+	} while (!__atomic_compare_exchange_n(&rest->parent, &empty, key->parent + 1, false, __ATOMIC_RELEASE,
 					      __ATOMIC_RELAXED));
 	return number;
 }
@@ -201,7 +202,7 @@ static uint32_t hash_find_or_add(struct key *key)
 		}
 		/* Entries of others mostly differ here, and their nodes are not looked at. */
 		number = (uint32_t)entry;
-		if (((entry ^ hash) & TAG_MASK) == 0 && rest_of(number)->parent == key->parent &&
+		if (((entry ^ hash) & TAG_MASK) == 0 && rest_of(number)->parent == key->parent + 1 &&
 		    matches(number, key))
 			return number;
 	}
@@ -275,9 +276,9 @@ uint32_t stack_tree_count(void)
 	uint32_t settled = __atomic_load_n(&s_settled, __ATOMIC_RELAXED);
 
 	for (; settled < count; settled++) {
-		uint32_t state = EMPTY;
+		uint32_t empty = EMPTY;
 
-		__atomic_compare_exchange_n(&rest_of(settled + 1)->state, &state, VOID, false,
+		__atomic_compare_exchange_n(&rest_of(settled + 1)->parent, &empty, VOID, false,
 					    __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE);
 	}
 	__atomic_store_n(&s_settled, count, __ATOMIC_RELAXED);
@@ -287,19 +288,21 @@ uint32_t stack_tree_count(void)
 void stack_tree_get(uint32_t node, struct stack_tree_node *ret)
 {
 	const struct rest *rest = rest_of(node);
+	const uint32_t parent = __atomic_load_n(&rest->parent, __ATOMIC_ACQUIRE);
 	uint64_t frame;
 
 	*ret = (struct stack_tree_node){.tag = CASTAWAY_FRAME_RAW};
-	if (__atomic_load_n(&rest->state, __ATOMIC_ACQUIRE) != READY)
+	if (parent == EMPTY || parent == VOID)
 		return;
 	frame = frame_load(node_at(node));
-	ret->parent = rest->parent;
-	ret->tag = rest->tag;
-	if (rest->tag == CASTAWAY_FRAME_SCRIPT) {
+	ret->parent = parent - 1;
+	if (frame & SCRIPT_BIT) {
+		ret->tag = CASTAWAY_FRAME_SCRIPT;
 		ret->function = (uint32_t)((frame & ~SCRIPT_BIT) >> 32);
 		ret->file = (uint32_t)frame;
-		ret->line = rest->line;
+		ret->line = rest->tag;
 	} else {
+		ret->tag = rest->tag;
 		ret->address = (frame & PC_MASK) - modules_bias(rest->tag);
 	}
 }
