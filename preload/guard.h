@@ -25,6 +25,7 @@ struct guard_state {
 	struct thread *thread; /* NULL until this thread's first event */
 	int *error;            /* where this thread's errno is, once known */
 	unsigned depth;
+	bool told; /* the blocks that come and go now are recorded by who asks for them */
 };
 extern __thread struct guard_state t_guard GUARD_TLS;
 
@@ -60,6 +61,20 @@ static inline void guard_leave(struct guard *guard)
 	t_guard.depth--;
 	if (guard->entered)
 		*guard_errno() = guard->saved_errno;
+}
+
+/* Around a request for memory, or its end, that an adapter records itself: it need
+ * not be noted as castaway's own.  Does not nest. */
+static inline void guard_begin_told(void)
+{
+	t_guard.depth++;
+	t_guard.told = true;
+}
+
+static inline void guard_end_told(void)
+{
+	t_guard.told = false;
+	t_guard.depth--;
 }
 
 /* Around what the dynamic loader does on castaway's behalf: it may free blocks of

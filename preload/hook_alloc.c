@@ -50,6 +50,10 @@ static bool death(void *block, struct shadow_block *former, const struct stack_s
 	struct thread *thread;
 	bool known = false;
 
+	if (t_guard.told) {
+		shadow_forget((uintptr_t)block); /* it may be older than the adapter */
+		return false;
+	}
 	if (guard_enter(&guard) && (thread = thread_self()) != NULL) {
 		uint32_t *slot = shadow_slot((uintptr_t)block);
 		uint32_t stack;
@@ -108,7 +112,7 @@ static inline void scrub(void *block, size_t from, size_t to)
 
 static inline void *born(void *block, size_t size, const struct stack_start *start)
 {
-	if (block != NULL)
+	if (block != NULL && !t_guard.told)
 		birth(block, size, start);
 	return block;
 }
@@ -126,7 +130,7 @@ static inline void prefetch(void *block, size_t size)
 static inline void *born_dirty(void *block, size_t size, const struct stack_start *start)
 {
 	/* An interpreter's buffers are read by its adapter, not scanned. */
-	const bool dirty = block != NULL && !stack_is_claimed(start);
+	const bool dirty = block != NULL && !t_guard.told && !stack_is_claimed(start);
 
 	if (dirty)
 		prefetch(block, size);
@@ -215,13 +219,13 @@ static void *resize(void *block, size_t size, const struct stack_start *start)
 	if (block == NULL)
 		return born_dirty(g_real.realloc(NULL, size), size, start);
 	/* A program may use all of it, and realloc keeps it. */
-	usable = g_config.scrub && g_config.scan ? g_real.malloc_usable_size(block) : 0;
+	usable = g_config.scrub && g_config.scan && !t_guard.told ? g_real.malloc_usable_size(block) : 0;
 	known = death(block, &former, start);
 	moved = g_real.realloc(block, size);
 	if (moved != NULL && usable != 0)
 		scrub(moved, usable, size);
 	if (moved != NULL)
-		birth(moved, size, start);
+		(void)born(moved, size, start);
 	else if (size != 0 && known) /* with size 0 the block was freed */
 		undo_death(&former);
 	return moved;

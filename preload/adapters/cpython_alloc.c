@@ -143,9 +143,9 @@ static void *hook_malloc(void *context, size_t size)
 
 	if (!is_recording())
 		return next->malloc(next->context, size);
-	t_guard.depth++;
+	guard_begin_told();
 	block = next->malloc(next->context, size);
-	t_guard.depth--;
+	guard_end_told();
 	return BORN(block, size);
 }
 
@@ -156,9 +156,9 @@ static void *hook_calloc(void *context, size_t count, size_t size)
 
 	if (!is_recording())
 		return next->calloc(next->context, count, size);
-	t_guard.depth++;
+	guard_begin_told();
 	block = next->calloc(next->context, count, size);
-	t_guard.depth--;
+	guard_end_told();
 	return BORN(block, count * size);
 }
 
@@ -172,9 +172,9 @@ static void *hook_realloc(void *context, void *old, size_t size)
 		return next->realloc(next->context, old, size);
 	if (old != NULL)
 		dies((uintptr_t)old, &former);
-	t_guard.depth++;
+	guard_begin_told();
 	block = next->realloc(next->context, old, size);
-	t_guard.depth--;
+	guard_end_told();
 	if (block == NULL) {
 		if (old != NULL)
 			undo_death((uintptr_t)old, &former);
@@ -188,11 +188,16 @@ static void hook_free(void *context, void *block)
 	const struct py_allocator *next = context;
 	struct former former;
 
-	if (block != NULL && is_recording())
-		dies((uintptr_t)block, &former);
-	t_guard.depth++;
+	if (block == NULL || !is_recording()) {
+		t_guard.depth++;
+		next->free(next->context, block);
+		t_guard.depth--;
+		return;
+	}
+	dies((uintptr_t)block, &former);
+	guard_begin_told();
 	next->free(next->context, block);
-	t_guard.depth--;
+	guard_end_told();
 }
 
 bool cpython_alloc_installed(void)
