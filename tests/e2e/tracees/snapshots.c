@@ -28,7 +28,7 @@
 #define NODES     50
 
 static int stop;
-static int wrong; /* results */
+static int wrong; /* the first line whose result was */
 static long received;
 static void *kept; /* a list: each points to the next at its start */
 
@@ -37,10 +37,20 @@ static int stopped(void)
 	return __atomic_load_n(&stop, __ATOMIC_RELAXED);
 }
 
-static void expect(int right)
+#define expect(right) expect_at(right, __LINE__)
+static void expect_at(int right, int line)
 {
+	int none = 0;
+
 	if (!right)
-		__atomic_add_fetch(&wrong, 1, __ATOMIC_RELAXED);
+		(void)__atomic_compare_exchange_n(&wrong, &none, line, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+static int ended(void)
+{
+	if (wrong)
+		fprintf(stderr, "snapshots: line %d: not as it should be\n", wrong);
+	return wrong != 0;
 }
 
 struct node {
@@ -138,7 +148,7 @@ static int run(void *(*const mains[])(void *), size_t count, int snapshots)
 		expect(pthread_join(threads[i], NULL) == 0);
 	/* No child of castaway's was ever one of ours. */
 	expect(waitpid(-1, NULL, WNOHANG | __WALL) == -1 && errno == ECHILD);
-	return wrong != 0;
+	return ended();
 }
 
 static int busy(int snapshots)
@@ -293,7 +303,7 @@ static int wait_for_line(void)
 	expect(pthread_cancel(threads[1]) == 0);
 	for (int i = 0; i < 2; i++)
 		expect(pthread_join(threads[i], NULL) == 0);
-	return wrong != 0;
+	return ended();
 }
 
 int main(int argc, char **argv)
