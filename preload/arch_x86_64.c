@@ -184,10 +184,12 @@ __attribute__((target("avx2,popcnt"))) static uint32_t filter_four(const uint64_
 
 arch_word_filter arch_find_word_filter(void)
 {
-	__builtin_cpu_init();
-	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt") &&
-			       __builtin_cpu_supports("lzcnt") && __builtin_cpu_supports("bmi") &&
-			       __builtin_cpu_supports("bmi2")
+	unsigned a, b, c, d;
+	const bool lzcnt = __get_cpuid(0x80000001, &a, &b, &c, &d) != 0 && (c & (1u << 5)) != 0;
+
+	__builtin_cpu_init(); /* also whether the kernel keeps the registers */
+	return lzcnt && __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("bmi") &&
+			       __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("avx2")
 		       ? filter_four
 		       : NULL;
 }

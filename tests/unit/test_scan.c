@@ -118,12 +118,12 @@ static void test_range(void **state)
 static void cut(struct scan_index *index, const void *memory, size_t bytes, uint64_t granule, unsigned *seed)
 {
 	for (uint64_t offset = 0; offset < bytes;) {
-		uint64_t any = (uint64_t)rand_r(seed);
-		uint64_t size = any % (rand_r(seed) % 32 ? 90 : 4000);
-		bool hole = rand_r(seed) % 3 == 0;
+		bool large = rand_r(seed) % 32 == 0;
+		uint64_t size = (uint64_t)rand_r(seed) % (large ? 4000 : 90);
+		bool hole = rand_r(seed) % 3 == 0 && !large;
 
-		if (offset + size > bytes)
-			return;
+		if (size > bytes - offset)
+			size = bytes - offset;
 		if (!hole)
 			assert_true(scan_index_add(index, (uintptr_t)memory + offset, size, 0));
 		offset += (size + granule) & ~(granule - 1);
