@@ -66,9 +66,9 @@ int blocked_ms(const struct blocked_call *call, int milliseconds)
 /* Of what is no time the call itself will tell the target. */
 uint64_t blocked_limit(const struct timespec *time)
 {
-	if (time == NULL || time->tv_sec < 0 || (uint64_t)time->tv_sec > INT_MAX)
+	if (time == NULL || time->tv_sec < 0 || time->tv_sec > INT_MAX || time->tv_nsec < 0)
 		return BLOCKED_FOREVER;
-	return (uint64_t)time->tv_sec * BLOCKED_NS + (uint64_t)time->tv_nsec % BLOCKED_NS;
+	return (uint64_t)time->tv_sec * BLOCKED_NS + (uint64_t)time->tv_nsec;
 }
 
 const struct timespec *blocked_time(const struct blocked_call *call, const struct timespec *time)

@@ -5,7 +5,6 @@
  * around.  Runs in the target's threads; only forwards.
  */
 #include <errno.h>
-#include <limits.h>
 
 #include "adapters/adapter.h"
 #include "blocked.h"
@@ -115,7 +114,7 @@ static struct timeval *shorten(const struct blocked_call *call, struct timeval *
 	const struct timespec *left;
 
 	if (timeout != NULL && call->repeated) {
-		left = blocked_time(call, &(struct timespec){.tv_sec = timeout->tv_sec});
+		left = blocked_time(call, &(struct timespec){timeout->tv_sec, timeout->tv_usec * 1000});
 		timeout->tv_sec = left->tv_sec;
 		timeout->tv_usec = left->tv_nsec / 1000;
 	}
