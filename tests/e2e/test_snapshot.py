@@ -143,7 +143,8 @@ def waiting_calls_from_outside(directory):
     """the same when another process asks for the snapshots"""
     with Running(directory, [tracee("snapshots"), "calls", "0"], ["--scan=yes"]) as running:
         for _ in range(COUNT):
-            equal(running.snapshot().status, 0, "castaway snapshot")
+            result = running.snapshot()
+            equal(result.status, 0, str(result))
         check_calls(running.finish()[1])
 
 
