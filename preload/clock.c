@@ -42,7 +42,7 @@ uint8_t clock_shift(void)
 	return s_clock.shift;
 }
 
-static inline uint64_t read_counter(void)
+uint64_t clock_ticks(void)
 {
 	struct timespec now;
 
@@ -50,11 +50,6 @@ static inline uint64_t read_counter(void)
 		return arch_tsc();
 	clock_gettime(CLOCK_MONOTONIC, &now); /* vdso */
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-uint64_t clock_ticks(void)
-{
-	return read_counter();
 }
 
 static uint64_t load(void)
@@ -70,7 +65,7 @@ static bool replace(uint64_t *former, uint64_t now)
 
 uint64_t clock_moment(void)
 {
-	const uint64_t ticks = read_counter(), after = ticks + (UINT64_C(2) << s_clock.shift);
+	const uint64_t ticks = clock_ticks(), after = ticks + (UINT64_C(2) << s_clock.shift);
 	uint64_t now = load();
 
 	/* Times are cut off to whole steps: one more, lest the next event fall before it. */
@@ -87,7 +82,7 @@ uint64_t clock_event(uint64_t now, uint64_t *seen)
 		*seen = now;
 		return now;
 	}
-	ticks = read_counter();
+	ticks = clock_ticks();
 	if (now == CLOCK_IDLE && replace(&now, ticks)) {
 		*seen = ticks;
 		writer_helper_wake();
@@ -102,7 +97,7 @@ void clock_begin_coarse(void)
 
 	if (first != NULL && first->next != NULL)
 		return;
-	(void)replace(&now, read_counter());
+	(void)replace(&now, clock_ticks());
 	/* Another may have come, and found nothing to end. */
 	first = thread_first();
 	if (first != NULL && first->next != NULL)
@@ -120,7 +115,7 @@ bool clock_renew(bool busy)
 
 	if (now >= CLOCK_IDLE)
 		return false;
-	ticks = busy ? read_counter() : CLOCK_IDLE;
+	ticks = busy ? clock_ticks() : CLOCK_IDLE;
 	/* A moment may just have put it ahead. */
 	return replace(&now, ticks > now ? ticks : now) && busy;
 }

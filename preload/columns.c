@@ -13,6 +13,7 @@
 _Static_assert(COLUMNS_SIZE + CASTAWAY_COLUMN_COUNT * CODEC_VARINT_MAX + 64 <= WRITER_STAGING,
 	       "a full buffer fits a payload");
 _Static_assert(WRITER_STAGING <= CASTAWAY_MAX_EVENTS_RAW, "and a reader takes it");
+_Static_assert(WRITER_BUFFER_SIZE <= COLUMNS_SIZE, "and the same memory does for a section");
 
 static const uint32_t k_sizes[CASTAWAY_COLUMN_COUNT] = {
 #define X(name, bytes) [CASTAWAY_COLUMN_##name] = COLUMNS_SIZE_##name,
@@ -21,7 +22,7 @@ static const uint32_t k_sizes[CASTAWAY_COLUMN_COUNT] = {
 };
 
 #define X(name, opcode, signature, fields) [opcode] = signature,
-static const char *const k_signatures[CASTAWAY_EVENT_TIMED] = {CASTAWAY_EVENTS(X)};
+const char *const g_columns_signatures[CASTAWAY_EVENT_TIMED] = {CASTAWAY_EVENTS(X)};
 #undef X
 
 void columns_begin(struct buffer *buffer)
@@ -62,7 +63,7 @@ static void go_along(struct range ranges[CASTAWAY_COLUMN_COUNT], uint32_t count)
 {
 	for (; count > 0; count--) {
 		const uint8_t opcode = *ranges[CASTAWAY_COLUMN_OPCODE].end++;
-		const char *letter = k_signatures[opcode & ~CASTAWAY_EVENT_TIMED];
+		const char *letter = g_columns_signatures[opcode & ~CASTAWAY_EVENT_TIMED];
 
 		if (opcode & CASTAWAY_EVENT_TIMED)
 			skip_varint(&ranges[CASTAWAY_COLUMN_TIME]);

@@ -39,6 +39,9 @@ enum {
 #undef X
 };
 
+/* Of an event by its opcode, as in CASTAWAY_EVENTS; NULL: no such event. */
+extern const char *const g_columns_signatures[CASTAWAY_EVENT_TIMED];
+
 /* All columns begin anew. */
 void columns_begin(struct buffer *buffer);
 

@@ -10,10 +10,6 @@
 #include "columns.h"
 #include "config.h"
 
-#define X(name, opcode, signature, fields) [opcode] = signature,
-static const char *const s_signatures[CASTAWAY_EVENT_LIMIT] = {CASTAWAY_EVENTS(X)};
-#undef X
-
 /* A first or a next buffer.  NULL: the event is dropped. */
 static struct buffer *renew(struct thread *thread, uint64_t ticks)
 {
@@ -202,7 +198,7 @@ static void put_field(struct thread *thread, struct buffer *buffer, char letter,
 
 void emit_event(struct thread *thread, enum castaway_event opcode, const uint64_t *values)
 {
-	const char *signature = s_signatures[opcode];
+	const char *signature = g_columns_signatures[opcode];
 	uint8_t byte;
 
 	if (signature[0] == 'b' && !is_aligned(values[0]))

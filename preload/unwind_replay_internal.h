@@ -92,8 +92,16 @@ static inline bool replay_needs_bp(const struct unwind_replay *replay, uint32_t 
  * from there if this gives `base`; else from no frame above what this gives. */
 uint32_t unwind_replay_unchanged(const struct unwind_replay *replay, uint32_t base);
 
+/* Where the ways are always new, memos only cost: each walk along one earns, each
+ * that is kept or looked at in vain costs, and without credit one event in so many
+ * is tried. */
+enum { MEMO_CREDIT = 64, MEMO_SAMPLE = 32 };
+
 /* True when looking for a memo promises more than it costs. */
-static inline bool unwind_memo_wanted(struct unwind_replay *replay);
+static inline bool unwind_memo_wanted(struct unwind_replay *replay)
+{
+	return replay->credit > 0 || ++replay->misses % MEMO_SAMPLE == 0;
+}
 
 /* True when a walk would go along one now, and then on along the trunk. */
 bool unwind_memo_follow(struct unwind_replay *replay, const struct stack_start *start, uint32_t *ret);
@@ -101,15 +109,5 @@ bool unwind_memo_follow(struct unwind_replay *replay, const struct stack_start *
 /* Keeps the `count` fresh frames above trunk frame `base`, whose node is `node`. */
 void unwind_memo_keep(struct unwind_replay *replay, const struct stack_start *start, uint32_t base,
 		      uint32_t count, uint32_t node);
-
-/* Where the ways are always new, memos only cost: each walk along one earns, each
- * that is kept or looked at in vain costs, and without credit one event in so many
- * is tried. */
-enum { MEMO_CREDIT = 64, MEMO_SAMPLE = 32 };
-
-static inline bool unwind_memo_wanted(struct unwind_replay *replay)
-{
-	return replay->credit > 0 || ++replay->misses % MEMO_SAMPLE == 0;
-}
 
 #endif

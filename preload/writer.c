@@ -25,8 +25,6 @@
 struct writer g_writer;
 struct buffer g_writer_slots[WRITER_SLOTS];
 
-/* Either of the two uses. */
-#define BUFFER_MEMORY   (COLUMNS_SIZE > WRITER_BUFFER_SIZE ? COLUMNS_SIZE : WRITER_BUFFER_SIZE)
 #define BUFFERS_PER_MIB ((1u << 20) / WRITER_BUFFER_SIZE)
 /* A fork child that is to execute something has mostly done so by then. */
 #define PENDING_MS 50u
@@ -145,7 +143,7 @@ static struct buffer *make_new(void)
 	} while (!__atomic_compare_exchange_n(&g_writer.slots, &slot, slot + 1, true, __ATOMIC_ACQ_REL,
 					      __ATOMIC_RELAXED));
 	buffer = &g_writer_slots[slot];
-	buffer->own_bytes = buffer->bytes = arena_map(BUFFER_MEMORY);
+	buffer->own_bytes = buffer->bytes = arena_map(COLUMNS_SIZE);
 	if (buffer->bytes == NULL) {
 		limits_count(CASTAWAY_LIMIT_MEMORY, 1, NULL);
 		return NULL;
