@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "castaway/castaway.h"
+#include "plant.h"
 
 static void *volatile g_kept;
 static int s_pipe[2];
@@ -139,27 +140,6 @@ static void own_handler(void)
 }
 
 /* ------------------------------------------------------------------------------------ */
-
-__attribute__((noinline)) static void below(void (*plant)(void))
-{
-	volatile char gap[32768];
-
-	gap[0] = gap[sizeof(gap) - 1] = 0;
-	plant();
-}
-
-__attribute__((noinline)) static void clean(void)
-{
-	volatile char gap[65536];
-
-	memset((char *)gap, 0, sizeof(gap));
-}
-
-static void planted(void (*plant)(void))
-{
-	below(plant);
-	clean();
-}
 
 int main(int argc, char **argv)
 {

@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#include "../plant.h"
+
 void *volatile g_kept;
 
 void *make(size_t size)
@@ -31,29 +33,12 @@ static const struct {
 #undef X
 };
 
-/* Calls it far below everything that lives, and cleans up behind it. */
-__attribute__((noinline)) static void below(void (*plant)(void))
-{
-	volatile char gap[32768];
-
-	gap[0] = gap[sizeof(gap) - 1] = 0;
-	plant();
-}
-
-__attribute__((noinline)) static void clean(void)
-{
-	volatile char gap[65536];
-
-	memset((char *)gap, 0, sizeof(gap));
-}
-
 int main(int argc, char **argv)
 {
 	for (size_t i = 0; i < sizeof(s_cases) / sizeof(s_cases[0]) && argc == 2; i++) {
 		if (strcmp(argv[1], s_cases[i].name) != 0)
 			continue;
-		below(s_cases[i].plant);
-		clean();
+		planted(s_cases[i].plant);
 		return 0;
 	}
 	return 2;
