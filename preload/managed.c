@@ -41,11 +41,11 @@ bool managed_find(uintptr_t address, struct managed_block *ret)
 	return !(address & 15) && describe(address, pagemap_get(&g_managed, address), ret);
 }
 
-bool managed_next(uintptr_t address, struct managed_block *ret)
+bool managed_next(struct pagemap_walk *walk, uintptr_t address, struct managed_block *ret)
 {
 	uint32_t held;
 
-	while (pagemap_next(&g_managed, &address, UINTPTR_MAX, &held)) {
+	while (pagemap_walk_next(walk, &address, UINTPTR_MAX, &held)) {
 		if (describe(address, held, ret))
 			return true;
 		address += 1u << PAGEMAP_GRANULE_BITS;
@@ -55,10 +55,14 @@ bool managed_next(uintptr_t address, struct managed_block *ret)
 
 uint64_t managed_count(void)
 {
+	struct pagemap_walk walk;
 	struct managed_block block;
 	uint64_t count = 0;
 
-	for (uintptr_t at = 0; managed_next(at, &block); at = block.address + (1u << PAGEMAP_GRANULE_BITS))
+	pagemap_walk_begin(&walk, &g_managed);
+	for (uintptr_t at = 0; managed_next(&walk, at, &block);
+	     at = block.address + (1u << PAGEMAP_GRANULE_BITS))
 		count++;
+	pagemap_walk_end(&walk);
 	return count;
 }

@@ -74,8 +74,9 @@ void managed_restore(uintptr_t address, uint32_t held);
 void managed_watch(uintptr_t address);
 
 bool managed_find(uintptr_t address, struct managed_block *ret);
-/* The first block at *address or after; false when there is none. */
-bool managed_next(uintptr_t address, struct managed_block *ret);
+/* The first block at `address` or after, on a walk through g_managed; false when
+ * there is none. */
+bool managed_next(struct pagemap_walk *walk, uintptr_t address, struct managed_block *ret);
 uint64_t managed_count(void); /* by counting them */
 
 #endif

@@ -8,11 +8,16 @@
 #include <stddef.h>
 
 #include "arena.h"
+#include "pages.h"
+#include "rawio.h"
 
 #define LEAF_SHIFT (PAGEMAP_GRANULE_BITS + PAGEMAP_LEAF_BITS)
 #define MID_SHIFT  (LEAF_SHIFT + PAGEMAP_MID_BITS)
 #define LEAF_SLOTS (1u << PAGEMAP_LEAF_BITS)
 #define MID_SLOTS  (1u << PAGEMAP_MID_BITS)
+#define PAGE_SLOTS (PAGES_SIZE / sizeof(uint32_t))
+#define LEAF_PAGES (LEAF_SLOTS / PAGE_SLOTS)
+_Static_assert(LEAF_PAGES == 64, "a leaf has a bit for each page");
 
 uint32_t *pagemap_slot(struct pagemap *map, uintptr_t address)
 {
@@ -30,9 +35,9 @@ uint32_t *pagemap_slot(struct pagemap *map, uintptr_t address)
 	return pagemap_peek(map, address);
 }
 
-/* The first used slot of a leaf in [slot, limit), LEAF_SLOTS when none: reads
- * four slots at a time, since most are empty. */
-static size_t leaf_next(const struct pagemap_leaf *leaf, size_t slot, size_t limit, uint32_t *value)
+/* The first used slot in [slot, limit), `limit` when there is none: reads four
+ * slots at a time, since most are empty. */
+static size_t page_next(const struct pagemap_leaf *leaf, size_t slot, size_t limit, uint32_t *value)
 {
 	while (slot < limit) {
 		if (slot % 4 == 0) {
@@ -48,6 +53,29 @@ static size_t leaf_next(const struct pagemap_leaf *leaf, size_t slot, size_t lim
 		if (*value)
 			return slot;
 		slot++;
+	}
+	return limit;
+}
+
+/* Of a leaf, LEAF_SLOTS when there is none. */
+static size_t leaf_next(const struct pagemap_walk *walk, size_t slot, size_t limit, uint32_t *value)
+{
+	while (slot < limit) {
+		const size_t page = slot / PAGE_SLOTS;
+		const uint64_t exist = walk->exist >> page;
+		size_t end = (page + 1) * PAGE_SLOTS, found;
+
+		if (!exist)
+			break;
+		if (!(exist & 1)) {
+			slot = (page + (size_t)__builtin_ctzll(exist)) * PAGE_SLOTS;
+			continue;
+		}
+		end = end < limit ? end : limit;
+		found = page_next(walk->leaf, slot, end, value);
+		if (found < end)
+			return found;
+		slot = end;
 	}
 	return LEAF_SLOTS;
 }
@@ -66,14 +94,35 @@ static uintptr_t next_multiple(uintptr_t address, unsigned shift)
 	return ((address >> shift) + 1) << shift;
 }
 
-bool pagemap_next(struct pagemap *map, uintptr_t *address, uintptr_t end, uint32_t *value)
+void pagemap_walk_begin(struct pagemap_walk *walk, struct pagemap *map)
+{
+	*walk = (struct pagemap_walk){.map = map, .fd = pages_open()};
+}
+
+void pagemap_walk_end(struct pagemap_walk *walk)
+{
+	if (walk->fd >= 0)
+		rawio_close(walk->fd);
+	walk->fd = -1;
+}
+
+static void enter(struct pagemap_walk *walk, const struct pagemap_leaf *leaf)
+{
+	if (walk->leaf == leaf)
+		return;
+	walk->leaf = leaf;
+	if (walk->fd < 0 || pages_exist(walk->fd, (uintptr_t)leaf, LEAF_PAGES, &walk->exist) < LEAF_PAGES)
+		walk->exist = ~UINT64_C(0);
+}
+
+bool pagemap_walk_next(struct pagemap_walk *walk, uintptr_t *address, uintptr_t end, uint32_t *value)
 {
 	uintptr_t at = *address;
 
 	if (end > (uintptr_t)1 << PAGEMAP_ADDRESS_BITS)
 		end = (uintptr_t)1 << PAGEMAP_ADDRESS_BITS;
 	while (at < end) {
-		struct pagemap_mid *mid = __atomic_load_n(&map->top[at >> MID_SHIFT], __ATOMIC_ACQUIRE);
+		struct pagemap_mid *mid = __atomic_load_n(&walk->map->top[at >> MID_SHIFT], __ATOMIC_ACQUIRE);
 		struct pagemap_leaf *leaf;
 		size_t slot;
 
@@ -86,7 +135,8 @@ bool pagemap_next(struct pagemap *map, uintptr_t *address, uintptr_t end, uint32
 			at = next_multiple(at, LEAF_SHIFT);
 			continue;
 		}
-		slot = leaf_next(leaf, (at >> PAGEMAP_GRANULE_BITS) & (LEAF_SLOTS - 1), leaf_limit(at, end),
+		enter(walk, leaf);
+		slot = leaf_next(walk, (at >> PAGEMAP_GRANULE_BITS) & (LEAF_SLOTS - 1), leaf_limit(at, end),
 				 value);
 		if (slot < LEAF_SLOTS) {
 			*address =
@@ -96,4 +146,11 @@ bool pagemap_next(struct pagemap *map, uintptr_t *address, uintptr_t end, uint32
 		at = next_multiple(at, LEAF_SHIFT);
 	}
 	return false;
+}
+
+bool pagemap_next(struct pagemap *map, uintptr_t *address, uintptr_t end, uint32_t *value)
+{
+	struct pagemap_walk walk = {.map = map, .fd = -1};
+
+	return pagemap_walk_next(&walk, address, end, value);
 }

@@ -78,8 +78,22 @@ static inline uint32_t pagemap_take(uint32_t *slot)
 	return held;
 }
 
-/* The first slot that is not 0, from the granule of *address on and before end: sets *address to the start
- * of its granule and *value to what it holds; false when there is none. */
+/* A walk through all of a map: most of a leaf is never written to, and what it
+ * says of the leaf that was read last need not be asked again. */
+struct pagemap_walk {
+	struct pagemap *map;
+	int fd; /* pages.h */
+	const struct pagemap_leaf *leaf;
+	uint64_t exist; /* of its pages, the first in the lowest bit */
+};
+void pagemap_walk_begin(struct pagemap_walk *walk, struct pagemap *map);
+void pagemap_walk_end(struct pagemap_walk *walk);
+
+/* The first slot that is not 0, from the granule of *address on and before end:
+ * sets *address to the start of its granule and *value to what it holds; false
+ * when there is none. */
+bool pagemap_walk_next(struct pagemap_walk *walk, uintptr_t *address, uintptr_t end, uint32_t *value);
+/* The same for a short way. */
 bool pagemap_next(struct pagemap *map, uintptr_t *address, uintptr_t end, uint32_t *value);
 
 #endif

@@ -208,6 +208,7 @@ bool shadow_find(uintptr_t address, struct shadow_block *ret)
 struct visitor {
 	bool (*visit)(const struct shadow_block *block, void *arg);
 	void *arg;
+	struct pagemap_walk walk;     /* of g_managed */
 	struct managed_block managed; /* the next one */
 	bool more_managed;
 };
@@ -221,34 +222,47 @@ static bool visit_managed(struct visitor *visitor, uintptr_t end)
 		describe_managed(&visitor->managed, &block);
 		if (!visitor->visit(&block, visitor->arg))
 			return false;
-		visitor->more_managed =
-			managed_next(block.address + (1u << PAGEMAP_GRANULE_BITS), &visitor->managed);
+		visitor->more_managed = managed_next(
+			&visitor->walk, block.address + (1u << PAGEMAP_GRANULE_BITS), &visitor->managed);
 	}
 	return true;
+}
+
+/* In one granule the block without bit 3 comes first. */
+static void visit_all(struct visitor *visitor, struct pagemap_walk walks[2])
+{
+	uintptr_t at[2] = {0, 0};
+	uint32_t slot;
+	bool more[2];
+
+	visitor->more_managed = managed_next(&visitor->walk, 0, &visitor->managed);
+	for (unsigned i = 0; i < 2; i++)
+		more[i] = pagemap_walk_next(&walks[i], &at[i], UINTPTR_MAX, &slot);
+	while (more[0] || more[1]) {
+		unsigned i = !more[0] || (more[1] && at[1] < at[0]);
+		struct shadow_block block;
+
+		if (find(at[i] + 8 * i, &block) &&
+		    (!visit_managed(visitor, block.address) || !visitor->visit(&block, visitor->arg)))
+			return;
+		at[i] += 1u << PAGEMAP_GRANULE_BITS;
+		more[i] = pagemap_walk_next(&walks[i], &at[i], UINTPTR_MAX, &slot);
+	}
+	(void)visit_managed(visitor, UINTPTR_MAX);
 }
 
 void shadow_for_each(bool (*visit)(const struct shadow_block *block, void *arg), void *arg)
 {
 	struct visitor visitor = {.visit = visit, .arg = arg};
-	uintptr_t at[2] = {0, 0};
-	uint32_t slot;
-	bool more[2];
+	struct pagemap_walk walks[2];
 
-	visitor.more_managed = managed_next(0, &visitor.managed);
+	pagemap_walk_begin(&visitor.walk, &g_managed);
 	for (unsigned i = 0; i < 2; i++)
-		more[i] = pagemap_next(&s_maps[i], &at[i], UINTPTR_MAX, &slot);
-	while (more[0] || more[1]) {
-		/* In one granule the block without bit 3 comes first. */
-		unsigned i = !more[0] || (more[1] && at[1] < at[0]);
-		struct shadow_block block;
-
-		if (find(at[i] + 8 * i, &block) &&
-		    (!visit_managed(&visitor, block.address) || !visit(&block, arg)))
-			return;
-		at[i] += 1u << PAGEMAP_GRANULE_BITS;
-		more[i] = pagemap_next(&s_maps[i], &at[i], UINTPTR_MAX, &slot);
-	}
-	(void)visit_managed(&visitor, UINTPTR_MAX);
+		pagemap_walk_begin(&walks[i], &s_maps[i]);
+	visit_all(&visitor, walks);
+	for (unsigned i = 0; i < 2; i++)
+		pagemap_walk_end(&walks[i]);
+	pagemap_walk_end(&visitor.walk);
 }
 
 uint64_t shadow_count(void)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Stand-ins for arena.c, emit.c, hook_loader.c, limits.c and thread.c.
+ * Stand-ins for arena.c, emit.c, hook_loader.c, limits.c and thread.c; and, where
+ * the test has none, for pages.c.
  */
 #include "preload_stub.h"
 
@@ -12,6 +13,8 @@
 #include "preload/arena.h"
 #include "preload/emit.h"
 #include "preload/hook_loader.h"
+#include "preload/pages.h"
+#include "preload/rawio.h"
 #include "preload/thread.h"
 
 struct stub_event g_stub_events[STUB_EVENTS_MAX];
@@ -53,6 +56,22 @@ void *arena_map_once(void **where, size_t size)
 void *arena_alloc(size_t size)
 {
 	return arena_map(size);
+}
+
+__attribute__((weak)) int pages_open(void)
+{
+	return -1;
+}
+
+__attribute__((weak)) size_t pages_exist(int fd, uint64_t start, size_t count, uint64_t *ret)
+{
+	(void)fd, (void)start, (void)count, (void)ret;
+	return 0;
+}
+
+__attribute__((weak)) void rawio_close(int fd)
+{
+	(void)fd;
 }
 
 void emit_event(struct thread *thread, enum castaway_event opcode, const uint64_t *values)

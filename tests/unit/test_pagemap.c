@@ -11,6 +11,8 @@
 #include <cmocka.h>
 
 #include "preload/pagemap.h"
+#include "preload/pages.h"
+#include "preload/rawio.h"
 #include "preload_stub.h"
 
 #define TAKEN 20000u
@@ -67,6 +69,37 @@ static void test_walk(void **state)
 	assert_int_equal(at, 0x100000);
 }
 
+/* To read a page makes it, be it of zeros only. */
+static void test_walk_makes_no_pages(void **state)
+{
+	static struct pagemap map;
+	static const uintptr_t addresses[] = {0x0, 0x70, 0x4000, 0xa0010, 0xffff0, 0x100000};
+	const size_t count = sizeof(addresses) / sizeof(addresses[0]);
+	struct pagemap_walk walk;
+	uintptr_t at = 0;
+	uint64_t exist;
+	uint32_t value;
+	int fd = pages_open();
+
+	if (fd < 0)
+		skip();
+	for (size_t i = 0; i < count; i++)
+		*pagemap_slot(&map, addresses[i]) = (uint32_t)i + 1;
+	pagemap_walk_begin(&walk, &map);
+	for (size_t i = 0; i < count; i++) {
+		assert_true(pagemap_walk_next(&walk, &at, UINTPTR_MAX, &value));
+		assert_int_equal(at, addresses[i]);
+		assert_int_equal(value, i + 1);
+		at += 16;
+	}
+	assert_false(pagemap_walk_next(&walk, &at, UINTPTR_MAX, &value));
+	pagemap_walk_end(&walk);
+	/* A page of slots is for 16 KiB of addresses. */
+	assert_int_equal(pages_exist(fd, (uintptr_t)pagemap_peek(&map, 0), 64, &exist), 64);
+	assert_true(exist == (1 | 1 << 1 | UINT64_C(1) << 40 | UINT64_C(1) << 63));
+	rawio_close(fd);
+}
+
 static void take_all(unsigned index)
 {
 	for (uintptr_t i = 0; i < TAKEN; i++)
@@ -91,6 +124,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_unknown),
 		cmocka_unit_test(test_walk),
+		cmocka_unit_test(test_walk_makes_no_pages),
 		cmocka_unit_test(test_race),
 	};
 
