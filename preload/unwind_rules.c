@@ -12,7 +12,7 @@ struct unwind_rules_entry *g_unwind_rules;
 
 bool unwind_rules_init(void)
 {
-	const size_t count = (size_t)UNWIND_RULES_WAYS << UNWIND_RULES_BITS;
+	const size_t count = (size_t)1 << UNWIND_RULES_BITS;
 
 	return arena_map_once((void **)&g_unwind_rules, count * sizeof(*g_unwind_rules)) != NULL;
 }
@@ -33,15 +33,28 @@ static struct cfi_rule look_up(uintptr_t pc)
 	return cfi_rule_at(&section, pc - 1);
 }
 
-/* The newest goes first; what was first becomes second. */
+/* The first that no address of this epoch has; if all are taken the very first. */
+static struct unwind_rules_entry *entry_for(uintptr_t pc, uint64_t epoch)
+{
+	const size_t place = unwind_rules_place(pc);
+
+	for (unsigned way = 0; way < UNWIND_RULES_WAYS; way++) {
+		struct unwind_rules_entry *entry = &g_unwind_rules[place ^ way];
+		const uint64_t key = __atomic_load_n(&entry->key, __ATOMIC_RELAXED) ^
+				     __atomic_load_n(&entry->value, __ATOMIC_RELAXED);
+
+		if (key == 0 || (key ^ unwind_rules_key(0, epoch)) >> UNWIND_RULES_EPOCH_SHIFT != 0)
+			return entry;
+	}
+	return &g_unwind_rules[place];
+}
+
 __attribute__((noinline, cold)) struct cfi_rule unwind_rules_derive(uintptr_t pc, uint64_t epoch)
 {
-	struct unwind_rules_entry *entry = unwind_rules_set(pc);
-	struct cfi_rule rule = look_up(pc);
+	struct unwind_rules_entry *entry = entry_for(pc, epoch);
+	const struct cfi_rule rule = look_up(pc);
 
-	__atomic_store_n(&entry[1].value, entry[0].value, __ATOMIC_RELAXED);
-	__atomic_store_n(&entry[1].key, entry[0].key, __ATOMIC_RELAXED);
-	__atomic_store_n(&entry[0].value, pack(rule), __ATOMIC_RELAXED);
-	__atomic_store_n(&entry[0].key, unwind_rules_key(pc, epoch) ^ pack(rule), __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->value, pack(rule), __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->key, unwind_rules_key(pc, epoch) ^ pack(rule), __ATOMIC_RELAXED);
 	return rule;
 }

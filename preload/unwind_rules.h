@@ -14,12 +14,15 @@
 
 #include "cfi.h"
 
-/* Two ways of so many sets: 2 MiB, of which only what is used is resident. */
+/* 1 MiB, of which only what is used is resident. */
 #define UNWIND_RULES_BITS 16
+/* Where an address is looked for, from its place on: the other one is the place of
+ * its neighbours. */
 #define UNWIND_RULES_WAYS 2u
 
 /* An entry is valid when key ^ value gives the address: a mixture of two writes
  * gives none.  The epoch of the modules is part of it. */
+#define UNWIND_RULES_EPOCH_SHIFT 48
 struct unwind_rules_entry {
 	uint64_t key, value;
 };
@@ -40,16 +43,14 @@ static inline struct cfi_rule unwind_rules_unpack(uint64_t value)
 
 static inline uint64_t unwind_rules_key(uintptr_t pc, uint64_t epoch)
 {
-	return pc ^ epoch << 48;
+	return pc ^ epoch << UNWIND_RULES_EPOCH_SHIFT;
 }
 
-/* Neighbours in the code are neighbours in the table: a program whose calls come
- * from few places touches few pages of it. */
-static inline struct unwind_rules_entry *unwind_rules_set(uintptr_t pc)
+/* Neighbours in the code are neighbours in the table, one for each 16 bytes: a
+ * program whose calls come from few places touches few pages of it. */
+static inline size_t unwind_rules_place(uintptr_t pc)
 {
-	size_t set = (pc >> 3 ^ pc >> 18 ^ pc >> 31) & ((1u << UNWIND_RULES_BITS) - 1);
-
-	return &g_unwind_rules[UNWIND_RULES_WAYS * set];
+	return (pc >> 4 ^ pc >> 19 ^ pc >> 32) & ((1u << UNWIND_RULES_BITS) - 1);
 }
 
 struct cfi_rule unwind_rules_derive(uintptr_t pc, uint64_t epoch);
@@ -57,12 +58,13 @@ struct cfi_rule unwind_rules_derive(uintptr_t pc, uint64_t epoch);
 /* At the return address pc, in the modules as they are at that epoch. */
 static inline struct cfi_rule unwind_rules_find(uintptr_t pc, uint64_t epoch)
 {
-	const struct unwind_rules_entry *entry = unwind_rules_set(pc);
+	const size_t place = unwind_rules_place(pc);
 
 	for (unsigned way = 0; way < UNWIND_RULES_WAYS; way++) {
-		uint64_t value = __atomic_load_n(&entry[way].value, __ATOMIC_RELAXED);
+		const struct unwind_rules_entry *entry = &g_unwind_rules[place ^ way];
+		const uint64_t value = __atomic_load_n(&entry->value, __ATOMIC_RELAXED);
 
-		if (__builtin_expect((__atomic_load_n(&entry[way].key, __ATOMIC_RELAXED) ^ value) ==
+		if (__builtin_expect((__atomic_load_n(&entry->key, __ATOMIC_RELAXED) ^ value) ==
 					     unwind_rules_key(pc, epoch),
 				     1))
 			return unwind_rules_unpack(value);
