@@ -26,6 +26,10 @@ long arch_clone(unsigned long flags, void *stack_top, void *tls, const struct ar
 /* Valgrind ends a program that makes a task by a clone that it does not know. */
 bool arch_is_valgrind(void);
 
+/* The variable whose value a function of no arguments returns, if that is all that
+ * its code does; else NULL. */
+const uintptr_t *arch_variable_of(uintptr_t function);
+
 /* Returns from a signal's handler (rt_sigreturn): for raw rt_sigaction. */
 void arch_signal_return(void);
 

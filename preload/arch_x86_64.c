@@ -193,3 +193,27 @@ arch_word_filter arch_find_word_filter(void)
 		       ? filter_four
 		       : NULL;
 }
+
+/* mov disp(%rip), %rax; perhaps mov disp(%rax), %rax; ret */
+const uintptr_t *arch_variable_of(uintptr_t function)
+{
+	static const uint8_t endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa}, load[] = {0x48, 0x8b, 0x05},
+			     load_from[] = {0x48, 0x8b, 0x80};
+	const uint8_t *code = (const uint8_t *)function;
+	const uintptr_t *variable;
+	int32_t distance;
+
+	if (memcmp(code, endbr64, sizeof(endbr64)) == 0)
+		code += sizeof(endbr64);
+	if (memcmp(code, load, sizeof(load)) != 0)
+		return NULL;
+	memcpy(&distance, code + sizeof(load), sizeof(distance));
+	code += sizeof(load) + sizeof(distance);
+	variable = (const uintptr_t *)(code + distance);
+	if (memcmp(code, load_from, sizeof(load_from)) == 0) {
+		memcpy(&distance, code + sizeof(load_from), sizeof(distance));
+		code += sizeof(load_from) + sizeof(distance);
+		variable = (const uintptr_t *)(*variable + (uintptr_t)distance);
+	}
+	return *code == 0xc3 ? variable : NULL;
+}

@@ -64,17 +64,17 @@ static inline void guard_leave(struct guard *guard)
 }
 
 /* Around a request for memory, or its end, that an adapter records itself: it need
- * not be noted as castaway's own.  Does not nest. */
+ * not be noted as castaway's own.  Only where the guard is not held. */
 static inline void guard_begin_told(void)
 {
-	t_guard.depth++;
+	t_guard.depth = 1;
 	t_guard.told = true;
 }
 
 static inline void guard_end_told(void)
 {
 	t_guard.told = false;
-	t_guard.depth--;
+	t_guard.depth = 0;
 }
 
 /* Around what the dynamic loader does on castaway's behalf: it may free blocks of

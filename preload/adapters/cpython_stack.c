@@ -231,6 +231,15 @@ static void claim_interpreter(void)
 	stack_claim_set(g_py.end - g_py.start);
 }
 
+/* In most versions the function that tells does no more than to read a variable. */
+static void find_thread_state(void)
+{
+	const uintptr_t *variable = arch_variable_of((uintptr_t)g_py.current_thread_state);
+
+	g_py_stack.thread_state =
+		variable != NULL && *variable == (uintptr_t)g_py.current_thread_state() ? variable : NULL;
+}
+
 /* Compares what the offsets give with what the interpreter says of the frame
  * that is running right now. */
 static bool agrees(struct py_object *frame_object, struct py_code *code)
@@ -260,6 +269,7 @@ bool cpython_stack_validate(void)
 	if (code == NULL)
 		return false;
 	find_identity(g_py.current_thread_state());
+	find_thread_state();
 	g_py_stack.cframe = g_py_layout->cframe;
 	g_py_stack.current_frame = g_py_layout->current_frame;
 	g_py_stack.frame_instr = g_py_layout->frame_instr;

@@ -20,6 +20,7 @@ struct cpython_stack_entry {
 /* Set when the layout of frames was checked; before, `cache` is NULL. */
 struct cpython_stack_state {
 	struct cpython_stack_entry *cache;
+	const uintptr_t *thread_state; /* of the thread that runs; NULL: one must ask */
 	int32_t cframe, current_frame, frame_instr;
 };
 extern struct cpython_stack_state g_py_stack;
@@ -33,7 +34,9 @@ static inline struct cpython_stack_entry *cpython_stack_entry(uintptr_t instr, u
 
 static inline uintptr_t cpython_stack_frame(void)
 {
-	uintptr_t state = (uintptr_t)g_py.current_thread_state();
+	uintptr_t state = __builtin_expect(g_py_stack.thread_state != NULL, 1)
+				  ? __atomic_load_n(g_py_stack.thread_state, __ATOMIC_RELAXED)
+				  : (uintptr_t)g_py.current_thread_state();
 
 	if (g_py_stack.cframe >= 0 && state != 0)
 		state = py_word((void *)state, g_py_stack.cframe);
