@@ -41,9 +41,9 @@ struct kernel_action {
 	uint64_t mask;
 };
 
-/* What the signal carries is the address of one of these. */
+/* What the signal carries is the address of one of these.  Rounds use them anew. */
 struct slot {
-	uint32_t round;  /* what it was sent for */
+	uint32_t round;  /* what it was sent for; written last */
 	uint32_t stands; /* the round that the thread has answered */
 	struct stopped_thread thread;
 };
@@ -71,13 +71,23 @@ void stop_signal_describe(struct stopped_thread *thread, const void *context)
 		thread->registers[i] = (uint64_t)registers[order[i]];
 }
 
+/* It comes too late when the thread had blocked it for a while: the round is over,
+ * and the slot may be another thread's by now.  The round is read first, so that
+ * the thread is that round's or a later one's; whether the round still stands, last.
+ * That an older signal of the thread's own answers a newer round does no harm. */
+static bool is_asked(const struct slot *slot, uint32_t *round)
+{
+	*round = __atomic_load_n(&slot->round, __ATOMIC_ACQUIRE);
+	return *round != 0 && __atomic_load_n(&slot->thread.tid, __ATOMIC_ACQUIRE) == rawio_tid() &&
+	       __atomic_load_n(&s_round, __ATOMIC_ACQUIRE) == *round;
+}
+
 static void stand(struct slot *slot, const void *context)
 {
 	const uint64_t deadline = rawio_clock(CLOCK_MONOTONIC) + MAX_STAND_NS;
-	const uint32_t round = slot->round;
+	uint32_t round;
 
-	/* It comes too late when the thread had blocked it for a while. */
-	if (__atomic_load_n(&s_round, __ATOMIC_ACQUIRE) != round)
+	if (!is_asked(slot, &round))
 		return;
 	stop_signal_describe(&slot->thread, context);
 	__atomic_store_n(&slot->stands, round, __ATOMIC_RELEASE);
@@ -172,10 +182,12 @@ static bool send(void *arg, int32_t tid)
 		return true;
 	if (s_count == STOP_MAX_THREADS)
 		return false;
-	memset(slot, 0, sizeof(*slot));
+	/* A signal of an earlier round may come to another thread just now. */
+	__atomic_store_n(&slot->round, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->stands, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->thread.tid, tid, __ATOMIC_RELEASE);
+	__atomic_store_n(&slot->round, s_round, __ATOMIC_RELEASE);
 	memset(&info, 0, sizeof(info));
-	slot->thread.tid = tid;
-	slot->round = s_round;
 	info.si_signo = SIGNAL;
 	info.si_code = SI_QUEUE;
 	info.si_pid = (pid_t)g_writer.helper;
