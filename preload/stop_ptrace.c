@@ -212,15 +212,22 @@ static void repeat_call(int32_t tid, struct user_regs_struct *registers)
 	(void)trace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &io);
 }
 
+/* False when it was killed just now. */
+static bool get_registers(int32_t tid, struct user_regs_struct *ret)
+{
+	struct iovec io = {ret, sizeof(*ret)};
+
+	return trace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &io) >= 0;
+}
+
 static bool read_registers(struct stop *stop, int32_t tid)
 {
 	struct user_regs_struct all;
-	struct iovec io = {&all, sizeof(all)};
 	struct stopped_thread *thread = stop_add(stop, tid);
 
 	if (thread == NULL)
 		return false;
-	if (trace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &io) < 0) { /* killed just now */
+	if (!get_registers(tid, &all)) {
 		stop->count--;
 		return true;
 	}
@@ -233,7 +240,6 @@ static bool read_registers(struct stop *stop, int32_t tid)
 	       (const uint64_t[]){all.rax, all.rdx, all.rcx, all.rbx, all.rsi, all.rdi, all.rbp, all.rsp,
 				  all.r8, all.r9, all.r10, all.r11, all.r12, all.r13, all.r14, all.r15},
 	       16 * sizeof(uint64_t));
-	repeat_call(tid, &all);
 	return true;
 }
 
@@ -288,6 +294,16 @@ static bool stop_all(struct stop *stop)
 	return false;
 }
 
+/* Of a stop that failed as of one that did not: the call that it ended goes on. */
+static void let_go(const struct tracee *tracee)
+{
+	struct user_regs_struct all;
+
+	if (get_registers(tracee->tid, &all))
+		repeat_call(tracee->tid, &all);
+	(void)trace(PTRACE_DETACH, tracee->tid, 0, (const void *)(uintptr_t)tracee->signal);
+}
+
 bool stop_ptrace_reap(void)
 {
 	size_t kept = 0;
@@ -298,7 +314,7 @@ bool stop_ptrace_reap(void)
 		if (tracee->state == TRACEE_SEIZED)
 			look(tracee);
 		if (tracee->state == TRACEE_STANDS)
-			(void)trace(PTRACE_DETACH, tracee->tid, 0, (const void *)(uintptr_t)tracee->signal);
+			let_go(tracee);
 		else if (tracee->state == TRACEE_SEIZED)
 			s_tracees.list[kept++] = *tracee;
 	}
