@@ -110,10 +110,11 @@ bool stop_is_dead(pid_t target, int32_t tid)
 
 bool stop_will_take(pid_t target, int32_t tid, int number)
 {
+	const char state = state_of(target, tid);
 	char status[STATUS_BYTES];
 	const char *digits;
 
-	if (state_of(target, tid) != 'R' || !read_task_file(target, tid, "/status", status, sizeof(status)))
+	if ((state != 'R' && state != 't') || !read_task_file(target, tid, "/status", status, sizeof(status)))
 		return false;
 	digits = strstr(status, "\nSigBlk:\t");
 	/* Sixteen hexadecimal digits, the first signal's in the last. */

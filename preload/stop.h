@@ -51,7 +51,8 @@ void stop_end(struct stop *stop);
 bool stop_list(pid_t target, bool (*visit)(void *arg, int32_t tid), void *arg);
 
 bool stop_is_dead(pid_t target, int32_t tid); /* gone, or a zombie */
-/* It runs, or waits for a processor, and does not block this signal. */
+/* It runs, or waits for a processor or for its tracer, and does not block this
+ * signal. */
 bool stop_will_take(pid_t target, int32_t tid, int number);
 
 /* A thread that sits in the kernel and cannot be talked to: where it will come

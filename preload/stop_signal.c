@@ -239,6 +239,8 @@ static bool wait_for_all(const struct stop *stop)
 	for (;;) {
 		const uint32_t answers = __atomic_load_n(&s_answers, __ATOMIC_ACQUIRE);
 
+		/* Threads that a tracer's stop came too late for cannot answer before. */
+		(void)stop_ptrace_reap();
 		if (all_stand(stop))
 			return true;
 		if (rawio_clock(CLOCK_MONOTONIC) - start > PATIENCE_NS &&

@@ -90,6 +90,11 @@ struct stopped_thread *stop_add(struct stop *stop, int32_t tid)
 	return &stop->threads[stop->count++];
 }
 
+bool stop_ptrace_reap(void)
+{
+	return true;
+}
+
 bool writer_helper_alive(void)
 {
 	return true;
