@@ -18,8 +18,8 @@
 #include "taker.h"
 #include "writer_internal.h"
 
-/* Who connects and says nothing is sent away. */
-#define SILENCE_NS 2000000000u
+/* Who connects and says nothing is sent away: it does not just lack a processor. */
+#define SILENCE_NS 10000000000u
 
 static struct {
 	int listener, peer; /* -1 = none */

@@ -178,10 +178,11 @@ static int helper_main(void *arg)
 	(void)RAW_CALL(SYS_setsid, 0);
 	(void)RAW_CALL(SYS_chdir, "/");
 	(void)RAW_CALL(SYS_prctl, PR_SET_NAME, "castaway");
-	if (!*(const bool *)arg)
-		writer_pump_start();
+	/* Early: who asks waits in the queue, and does not take it for nobody. */
 	if (g_config.scan)
 		control_open();
+	if (!*(const bool *)arg)
+		writer_pump_start();
 	helper_loop();
 	__atomic_store_n(&g_writer.done, 1, __ATOMIC_RELEASE);
 	rawio_futex_wake(&g_writer.done);
