@@ -22,37 +22,60 @@
 	} while (0)
 #define INTERRUPTED (result == -1 && errno == EINTR)
 
-HOOK_EXPORT int epoll_wait(int epoll, struct epoll_event *events, int count, int timeout)
-{
-	struct blocked_call call;
-	int result;
+/* X(result, name, parameters, time limit, arguments of the real call) */
+#define CALLS(X)                                                                                             \
+	X(int, epoll_wait, (int epoll, struct epoll_event *events, int count, int timeout),                  \
+	  blocked_limit_ms(timeout), (epoll, events, count, blocked_ms(&call, timeout)))                     \
+	X(int, epoll_pwait,                                                                                  \
+	  (int epoll, struct epoll_event *events, int count, int timeout, const sigset_t *mask),             \
+	  blocked_limit_ms(timeout), (epoll, events, count, blocked_ms(&call, timeout), mask))               \
+	X(int, epoll_pwait2,                                                                                 \
+	  (int epoll, struct epoll_event *events, int count, const struct timespec *timeout,                 \
+	   const sigset_t *mask),                                                                            \
+	  blocked_limit(timeout), (epoll, events, count, blocked_time(&call, timeout), mask))                \
+	X(int, ppoll,                                                                                        \
+	  (struct pollfd * descriptors, nfds_t count, const struct timespec *timeout, const sigset_t *mask), \
+	  blocked_limit(timeout), (descriptors, count, blocked_time(&call, timeout), mask))                  \
+	X(int, __ppoll_chk,                                                                                  \
+	  (struct pollfd * descriptors, nfds_t count, const struct timespec *timeout, const sigset_t *mask,  \
+	   size_t size),                                                                                     \
+	  blocked_limit(timeout), (descriptors, count, blocked_time(&call, timeout), mask, size))            \
+	X(int, pselect,                                                                                      \
+	  (int count, fd_set *readable, fd_set *writable, fd_set *other, const struct timespec *timeout,     \
+	   const sigset_t *mask),                                                                            \
+	  blocked_limit(timeout), (count, readable, writable, other, blocked_time(&call, timeout), mask))    \
+	X(int, nanosleep, (const struct timespec *time, struct timespec *rest), blocked_limit(time),         \
+	  (blocked_time(&call, time), rest))                                                                 \
+	X(int, pause, (void), BLOCKED_FOREVER, ())                                                           \
+	X(int, sigsuspend, (const sigset_t *mask), BLOCKED_FOREVER, (mask))                                  \
+	X(int, sigwaitinfo, (const sigset_t *set, siginfo_t *info), BLOCKED_FOREVER, (set, info))            \
+	X(int, sigtimedwait, (const sigset_t *set, siginfo_t *info, const struct timespec *timeout),         \
+	  blocked_limit(timeout), (set, info, blocked_time(&call, timeout)))                                 \
+	X(int, semop, (int id, struct sembuf *operations, size_t count), BLOCKED_FOREVER,                    \
+	  (id, operations, count))                                                                           \
+	X(int, semtimedop,                                                                                   \
+	  (int id, struct sembuf *operations, size_t count, const struct timespec *timeout),                 \
+	  blocked_limit(timeout), (id, operations, count, blocked_time(&call, timeout)))                     \
+	X(ssize_t, msgrcv, (int id, void *message, size_t size, long type, int flags), BLOCKED_FOREVER,      \
+	  (id, message, size, type, flags))                                                                  \
+	X(int, msgsnd, (int id, const void *message, size_t size, int flags), BLOCKED_FOREVER,               \
+	  (id, message, size, flags))                                                                        \
+	X(int, sem_timedwait, (sem_t * semaphore, const struct timespec *until), BLOCKED_FOREVER,            \
+	  (semaphore, until))                                                                                \
+	X(int, sem_clockwait, (sem_t * semaphore, clockid_t clock, const struct timespec *until),            \
+	  BLOCKED_FOREVER, (semaphore, clock, until))
 
-	WAIT(blocked_limit_ms(timeout), INTERRUPTED,
-	     g_real.epoll_wait(epoll, events, count, blocked_ms(&call, timeout)));
-	return result;
-}
-
-HOOK_EXPORT int epoll_pwait(int epoll, struct epoll_event *events, int count, int timeout,
-			    const sigset_t *mask)
-{
-	struct blocked_call call;
-	int result;
-
-	WAIT(blocked_limit_ms(timeout), INTERRUPTED,
-	     g_real.epoll_pwait(epoll, events, count, blocked_ms(&call, timeout), mask));
-	return result;
-}
-
-HOOK_EXPORT int epoll_pwait2(int epoll, struct epoll_event *events, int count, const struct timespec *timeout,
-			     const sigset_t *mask)
-{
-	struct blocked_call call;
-	int result;
-
-	WAIT(blocked_limit(timeout), INTERRUPTED,
-	     g_real.epoll_pwait2(epoll, events, count, blocked_time(&call, timeout), mask));
-	return result;
-}
+#define X(type, name, parameters, limit, arguments)              \
+	HOOK_EXPORT type name parameters                         \
+	{                                                        \
+		struct blocked_call call;                        \
+		type result;                                     \
+                                                                 \
+		WAIT(limit, INTERRUPTED, g_real.name arguments); \
+		return result;                                   \
+	}
+CALLS(X)
+#undef X
 
 static void look_around(uintptr_t caller, int timeout)
 {
@@ -86,28 +109,6 @@ HOOK_EXPORT int __poll_chk(struct pollfd *descriptors, nfds_t count, int timeout
 	return result;
 }
 
-HOOK_EXPORT int ppoll(struct pollfd *descriptors, nfds_t count, const struct timespec *timeout,
-		      const sigset_t *mask)
-{
-	struct blocked_call call;
-	int result;
-
-	WAIT(blocked_limit(timeout), INTERRUPTED,
-	     g_real.ppoll(descriptors, count, blocked_time(&call, timeout), mask));
-	return result;
-}
-
-HOOK_EXPORT int __ppoll_chk(struct pollfd *descriptors, nfds_t count, const struct timespec *timeout,
-			    const sigset_t *mask, size_t size)
-{
-	struct blocked_call call;
-	int result;
-
-	WAIT(blocked_limit(timeout), INTERRUPTED,
-	     g_real.__ppoll_chk(descriptors, count, blocked_time(&call, timeout), mask, size));
-	return result;
-}
-
 /* It tells what is left, and so does this when it is made again. */
 static struct timeval *shorten(const struct blocked_call *call, struct timeval *timeout)
 {
@@ -130,26 +131,6 @@ HOOK_EXPORT int select(int count, fd_set *readable, fd_set *writable, fd_set *ot
 
 	WAIT(timeout ? blocked_limit(&limit) : BLOCKED_FOREVER, INTERRUPTED,
 	     g_real.select(count, readable, writable, other, shorten(&call, timeout)));
-	return result;
-}
-
-HOOK_EXPORT int pselect(int count, fd_set *readable, fd_set *writable, fd_set *other,
-			const struct timespec *timeout, const sigset_t *mask)
-{
-	struct blocked_call call;
-	int result;
-
-	WAIT(blocked_limit(timeout), INTERRUPTED,
-	     g_real.pselect(count, readable, writable, other, blocked_time(&call, timeout), mask));
-	return result;
-}
-
-HOOK_EXPORT int nanosleep(const struct timespec *time, struct timespec *rest)
-{
-	struct blocked_call call;
-	int result;
-
-	WAIT(blocked_limit(time), INTERRUPTED, g_real.nanosleep(blocked_time(&call, time), rest));
 	return result;
 }
 
@@ -201,97 +182,5 @@ HOOK_EXPORT unsigned sleep(unsigned seconds)
 	unsigned result;
 
 	WAIT(blocked_limit(&limit), true, call.repeated ? sleep_on(&call, &limit) : g_real.sleep(seconds));
-	return result;
-}
-
-HOOK_EXPORT int pause(void)
-{
-	struct blocked_call call;
-	int result;
-
-	WAIT(BLOCKED_FOREVER, INTERRUPTED, g_real.pause());
-	return result;
-}
-
-HOOK_EXPORT int sigsuspend(const sigset_t *mask)
-{
-	struct blocked_call call;
-	int result;
-
-	WAIT(BLOCKED_FOREVER, INTERRUPTED, g_real.sigsuspend(mask));
-	return result;
-}
-
-HOOK_EXPORT int sigwaitinfo(const sigset_t *set, siginfo_t *info)
-{
-	struct blocked_call call;
-	int result;
-
-	WAIT(BLOCKED_FOREVER, INTERRUPTED, g_real.sigwaitinfo(set, info));
-	return result;
-}
-
-HOOK_EXPORT int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
-{
-	struct blocked_call call;
-	int result;
-
-	WAIT(blocked_limit(timeout), INTERRUPTED,
-	     g_real.sigtimedwait(set, info, blocked_time(&call, timeout)));
-	return result;
-}
-
-HOOK_EXPORT int semop(int id, struct sembuf *operations, size_t count)
-{
-	struct blocked_call call;
-	int result;
-
-	WAIT(BLOCKED_FOREVER, INTERRUPTED, g_real.semop(id, operations, count));
-	return result;
-}
-
-HOOK_EXPORT int semtimedop(int id, struct sembuf *operations, size_t count, const struct timespec *timeout)
-{
-	struct blocked_call call;
-	int result;
-
-	WAIT(blocked_limit(timeout), INTERRUPTED,
-	     g_real.semtimedop(id, operations, count, blocked_time(&call, timeout)));
-	return result;
-}
-
-HOOK_EXPORT ssize_t msgrcv(int id, void *message, size_t size, long type, int flags)
-{
-	struct blocked_call call;
-	ssize_t result;
-
-	WAIT(BLOCKED_FOREVER, INTERRUPTED, g_real.msgrcv(id, message, size, type, flags));
-	return result;
-}
-
-HOOK_EXPORT int msgsnd(int id, const void *message, size_t size, int flags)
-{
-	struct blocked_call call;
-	int result;
-
-	WAIT(BLOCKED_FOREVER, INTERRUPTED, g_real.msgsnd(id, message, size, flags));
-	return result;
-}
-
-HOOK_EXPORT int sem_timedwait(sem_t *semaphore, const struct timespec *until)
-{
-	struct blocked_call call;
-	int result;
-
-	WAIT(BLOCKED_FOREVER, INTERRUPTED, g_real.sem_timedwait(semaphore, until));
-	return result;
-}
-
-HOOK_EXPORT int sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *until)
-{
-	struct blocked_call call;
-	int result;
-
-	WAIT(BLOCKED_FOREVER, INTERRUPTED, g_real.sem_clockwait(semaphore, clock, until));
 	return result;
 }
