@@ -4,23 +4,9 @@
  */
 #include "seeds.h"
 
-static struct builder *begin(bool compress)
-{
-	struct builder *b = builder_new();
-
-	builder_compress(b, compress);
-	builder_process(b, CASTAWAY_PROCESS_EXE, "/bin/seed");
-	builder_process(b, CASTAWAY_PROCESS_ARGV, "seed");
-	builder_process(b, CASTAWAY_PROCESS_OPTIONS, "threshold0=100");
-	builder_clock(b, 10, 10, 1000);
-	builder_thread(b, 1, 4711, "main");
-	return b;
-}
-
 /* A cycle of two, a leaked node, a block: one of each event. */
-struct builder *seed_events(bool compress)
+static void put_events(struct builder *b)
 {
-	struct builder *b = begin(compress);
 	uint32_t type = builder_string(b, "Node"), next = builder_string(b, "next");
 	uint32_t module = builder_module(b, "/nonexistent/libseed.so", 0x400000, 0x400000, 0x500000);
 	uint32_t outer = builder_frame(b, 0, module, 0x1000), stack = builder_frame(b, outer, module, 0x1100);
@@ -54,13 +40,11 @@ struct builder *seed_events(bool compress)
 	builder_unload(b, module, 80);
 	builder_limit(b, CASTAWAY_LIMIT_NO_STACKS, 3, "");
 	builder_end(b, CASTAWAY_END_EXIT, 100);
-	return b;
 }
 
 /* Three threads, buffers in parts, memory that goes from one to the other. */
-struct builder *seed_threads(bool compress)
+static void put_threads(struct builder *b)
 {
-	struct builder *b = begin(compress);
 	uint32_t stack = builder_stack(b, "main", "worker", NULL);
 
 	builder_thread(b, 2, 4712, "worker");
@@ -76,11 +60,10 @@ struct builder *seed_threads(bool compress)
 			builder_next_buffer(b, thread);
 	}
 	builder_end(b, CASTAWAY_END_VANISHED, 200);
-	return b;
 }
 
 /* A snapshot of another runtime, in which a cycle of two is held by nobody. */
-struct builder *seed_snapshot(bool compress)
+static void put_snapshot(struct builder *b)
 {
 	static const struct snapshot_runtime_record runtime = {
 		.version = "3.11.2",
@@ -90,7 +73,6 @@ struct builder *seed_snapshot(bool compress)
 		.runtime = CASTAWAY_RUNTIME_CPYTHON,
 		.enabled = true,
 	};
-	struct builder *b = begin(compress);
 	uint32_t type = builder_string(b, "list"), field = builder_string(b, "[0]");
 	uint32_t stack = builder_stack(b, "main", "make", NULL), snapshot;
 
@@ -120,11 +102,10 @@ struct builder *seed_snapshot(bool compress)
 	}
 	builder_snapshot_end(b, snapshot, 60);
 	builder_end(b, CASTAWAY_END_EXIT, 100);
-	return b;
 }
 
 /* What lives: a block with an object in it that holds itself. */
-static void put_state(struct builder *b, enum castaway_snapshot_reason reason, uint64_t ticks)
+static void add_state(struct builder *b, enum castaway_snapshot_reason reason, uint64_t ticks)
 {
 	uint32_t type = builder_string(b, "Parent"), snapshot = builder_snapshot(b, reason, ticks, "");
 	const struct snapshot_object_record object = {.address = 0x3000,
@@ -142,74 +123,64 @@ static void put_state(struct builder *b, enum castaway_snapshot_reason reason, u
 	builder_snapshot_end(b, snapshot, ticks + 1);
 }
 
-struct builder *seed_inherit(bool compress)
+static void put_inherit(struct builder *b)
 {
-	struct builder *b = begin(compress);
-
 	builder_header(b)->features = CASTAWAY_FEATURE_INHERITED;
-	put_state(b, CASTAWAY_REASON_INHERIT, 5);
+	add_state(b, CASTAWAY_REASON_INHERIT, 5);
 	builder_event(b, 1, 20, PASS, CASTAWAY_DOMAIN_OBJECTS, 9, 2, 1, 1);
 	builder_event(b, 1, 21, REF, 0x3000, 0);
 	builder_event(b, 1, 22, FREE, 0x3000, 0);
 	builder_end(b, CASTAWAY_END_ABORT, 100);
-	return b;
 }
 
 /* No history: the state at two moments, and what is told all the same. */
-struct builder *seed_live(bool compress)
+static void put_live(struct builder *b)
 {
-	struct builder *b = begin(compress);
 	uint32_t type = builder_string(b, "Parent");
 
 	builder_header(b)->features = CASTAWAY_FEATURE_LIVE;
 	builder_event(b, 1, 20, LAYOUT, type, 8, 4, 0);
 	builder_event(b, 1, 21, PASS, CASTAWAY_DOMAIN_OBJECTS, 0, 1, 1, 1);
 	builder_event(b, 1, 22, MARK, type, 0);
-	put_state(b, CASTAWAY_REASON_API, 30);
+	add_state(b, CASTAWAY_REASON_API, 30);
 	builder_event(b, 1, 40, GC_CONTROL, CASTAWAY_GC_UNFREEZE, 0, 0, 0);
-	put_state(b, CASTAWAY_REASON_EXIT, 50);
+	add_state(b, CASTAWAY_REASON_EXIT, 50);
 	builder_limit(b, CASTAWAY_LIMIT_NO_HISTORY, 1000, "");
 	builder_end(b, CASTAWAY_END_EXIT, 100);
-	return b;
 }
 
 /* Begun anew: of the events, two are in the state already; then it goes on. */
-struct builder *seed_rotated(bool compress)
+static void put_rotated(struct builder *b)
 {
-	struct builder *b = begin(compress);
 	uint32_t type = builder_string(b, "Child");
 
 	builder_header(b)->features = CASTAWAY_FEATURE_ROTATED;
 	builder_event(b, 1, 20, ALLOC, 0x3000, 16, 0);
 	builder_event(b, 1, 21, OBJECT, 0x3000, 16, builder_string(b, "Parent"), 0);
-	put_state(b, CASTAWAY_REASON_ROTATE, 30);
+	add_state(b, CASTAWAY_REASON_ROTATE, 30);
 	builder_event(b, 1, 40, ALLOC, 0x4000, 32, 0);
 	builder_event(b, 1, 41, OBJECT, 0x4000, 32, type, 0);
 	builder_event(b, 1, 42, REF, 0x4000, 0);
 	builder_event(b, 1, 43, LINK, 0x4000, 0x4000, type, 0);
 	builder_event(b, 1, 44, UNREF, 0x4000, 0);
-	put_state(b, CASTAWAY_REASON_ROTATE, 50); /* of a later time: not what it begins with */
+	add_state(b, CASTAWAY_REASON_ROTATE, 50); /* of a later time: not what it begins with */
 	builder_limit(b, CASTAWAY_LIMIT_ROTATED, 2, "");
 	builder_end(b, CASTAWAY_END_EXIT, 100);
-	return b;
 }
 
 /* An END that was none, and chunks that no reader of this version knows. */
-struct builder *seed_failed_exec(bool compress)
+static void put_failed_exec(struct builder *b)
 {
-	struct builder *b = begin(compress);
-
 	builder_event(b, 1, 20, ALLOC, 0x1000, 8, 0);
 	builder_end(b, CASTAWAY_END_EXEC, 30);
 	builder_event(b, 1, 40, FREE, 0x1000, 0);
 	builder_flush(b);
 	builder_chunk(b, 77, 0, "of a later version", 18);
 	builder_end(b, CASTAWAY_END_EXIT, 50);
-	return b;
 }
 
 /* A scan: a root, a leak with its tail, a cycle of blocks, an object. */
-static void put_scan(struct builder *b, enum castaway_snapshot_reason reason, uint64_t ticks, bool fine)
+static void add_scan(struct builder *b, enum castaway_snapshot_reason reason, uint64_t ticks, bool fine)
 {
 	static const struct snapshot_root_record roots[] = {
 		{.address = 3, .to = 0, .where = 4711, .kind = CASTAWAY_ROOT_REGISTER},
@@ -235,36 +206,33 @@ static void put_scan(struct builder *b, enum castaway_snapshot_reason reason, ui
 	builder_snapshot_end(b, snapshot, ticks + 10);
 }
 
-static struct builder *scanned(bool compress, bool twice)
+static void put_scanned(struct builder *b, bool twice)
 {
-	struct builder *b = begin(compress);
 	uint32_t stack = builder_stack(b, "main", "make", NULL);
 
 	builder_event(b, 1, 20, ALLOC, 0x5000, 64, stack);
 	builder_event(b, 1, 21, OBJECT, 0x5008, 32, builder_string(b, "Node"), stack);
 	if (twice)
-		put_scan(b, CASTAWAY_REASON_CONFIRM, 30, true);
-	put_scan(b, CASTAWAY_REASON_EXIT, 50, twice);
+		add_scan(b, CASTAWAY_REASON_CONFIRM, 30, true);
+	add_scan(b, CASTAWAY_REASON_EXIT, 50, twice);
 	builder_end(b, CASTAWAY_END_EXIT, 100);
-	return b;
 }
 
-struct builder *seed_scan(bool compress)
+static void put_scan(struct builder *b)
 {
-	return scanned(compress, false);
+	put_scanned(b, false);
 }
 
 /* The same seen twice, with pointers at any address. */
-struct builder *seed_twice(bool compress)
+static void put_twice(struct builder *b)
 {
-	return scanned(compress, true);
+	put_scanned(b, true);
 }
 
 /* Two objects that hold each other, one of them by a pointer that only its
  * memory shows. */
-struct builder *seed_hidden(bool compress)
+static void put_hidden(struct builder *b)
 {
-	struct builder *b = begin(compress);
 	uint32_t box = builder_string(b, "Box"), snapshot = builder_snapshot(b, CASTAWAY_REASON_EXIT, 50, "");
 	struct snapshot_object_record object = {.address = 0x5000,
 						.size = 32,
@@ -290,5 +258,27 @@ struct builder *seed_hidden(bool compress)
 	builder_name(b, snapshot, 0x6000, box);
 	builder_snapshot_end(b, snapshot, 60);
 	builder_end(b, CASTAWAY_END_EXIT, 100);
+}
+
+/* Each begins alike. */
+static struct builder *make(bool compress, void (*put)(struct builder *b))
+{
+	struct builder *b = builder_new();
+
+	builder_compress(b, compress);
+	builder_process(b, CASTAWAY_PROCESS_EXE, "/bin/seed");
+	builder_process(b, CASTAWAY_PROCESS_ARGV, "seed");
+	builder_process(b, CASTAWAY_PROCESS_OPTIONS, "threshold0=100");
+	builder_clock(b, 10, 10, 1000);
+	builder_thread(b, 1, 4711, "main");
+	put(b);
 	return b;
 }
+
+#define X(name)                                    \
+	struct builder *seed_##name(bool compress) \
+	{                                          \
+		return make(compress, put_##name); \
+	}
+SEEDS(X)
+#undef X
