@@ -18,7 +18,7 @@
 #define CLOCK_PRECISE UINT64_MAX       /* every event reads the counter */
 #define CLOCK_IDLE    (UINT64_MAX - 1) /* nobody renews it: the next event wakes the helper */
 
-#define CLOCK_RENEW_NS 4000000u
+#define CLOCK_RENEW_NS 10000000u
 
 extern uint64_t g_clock_now;
 

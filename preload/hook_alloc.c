@@ -33,9 +33,7 @@ static void birth(void *block, size_t size, const struct stack_start *start)
 		uint32_t *slot = shadow_slot((uintptr_t)block);
 		uint32_t stack = stack_capture(thread, start);
 
-		shadow_insert_at(
-			thread, slot,
-			&(struct shadow_block){(uintptr_t)block, size, stack, 0, CASTAWAY_RUNTIME_NONE});
+		shadow_insert_at(thread, slot, (uintptr_t)block, size, stack, CASTAWAY_RUNTIME_NONE);
 		emit_alloc(thread, (uintptr_t)block, size, stack);
 	} else {
 		roots_note_hidden(block, size);

@@ -65,10 +65,20 @@ static inline void count(struct thread *thread, int64_t births)
 		count_batch(thread);
 }
 
-static inline void store(struct thread *thread, uint32_t *slot, const struct shadow_block *new)
+static inline struct block *block_at(uint32_t index)
+{
+	return (struct block *)(void *)pool_segment(&s_blocks, index) + POOL_PLACE(index);
+}
+
+static inline uint64_t pack(uint64_t size, uint8_t runtime)
+{
+	return (size < SIZE_MAX_ ? size : SIZE_MAX_) | (uint64_t)runtime << SIZE_BITS;
+}
+
+static inline void store(struct thread *thread, uint32_t *slot, uint64_t size_runtime, uint32_t birth,
+			 uint32_t stack)
 {
 	uint32_t index = slot ? pool_take(&s_blocks, &thread->block_free) : 0;
-	uint64_t size = new->size < SIZE_MAX_ ? new->size : SIZE_MAX_;
 	struct block *block;
 	uint32_t former;
 
@@ -76,10 +86,10 @@ static inline void store(struct thread *thread, uint32_t *slot, const struct sha
 		limits_count(CASTAWAY_LIMIT_MEMORY, 1, NULL);
 		return;
 	}
-	block = pool_at(&s_blocks, index);
-	block->size_runtime = size | (uint64_t) new->runtime << SIZE_BITS;
-	block->birth = new->birth_pass;
-	block->stack = new->stack;
+	block = block_at(index);
+	block->size_runtime = size_runtime;
+	block->birth = birth;
+	block->stack = stack;
 	/* No exchange: nobody else has this block, and another thread that frees
 	 * it without having it finds one of the two. */
 	former = __atomic_load_n(slot, __ATOMIC_RELAXED);
@@ -91,32 +101,30 @@ static inline void store(struct thread *thread, uint32_t *slot, const struct sha
 	}
 }
 
-void shadow_insert_at(struct thread *thread, uint32_t *slot, const struct shadow_block *new)
+void shadow_insert_at(struct thread *thread, uint32_t *slot, uintptr_t address, uint64_t size, uint32_t stack,
+		      uint8_t runtime)
 {
-	struct shadow_block block = *new;
-
-	if (__builtin_expect(block.address & 7, 0)) {
+	if (__builtin_expect(address & 7, 0)) {
 		limits_count(CASTAWAY_LIMIT_UNALIGNED, 1, NULL);
 		return;
 	}
 	if (__builtin_expect(!slot, 0))
-		slot = pagemap_slot(map_of(block.address), block.address);
+		slot = pagemap_slot(map_of(address), address);
 	/* As in CPython, the newborn that starts a pass is not part of it. */
 	count(thread, 1);
-	block.birth_pass = generation_birth(CASTAWAY_DOMAIN_BLOCKS);
-	store(thread, slot, &block);
+	store(thread, slot, pack(size, runtime), generation_birth(CASTAWAY_DOMAIN_BLOCKS), stack);
 }
 
 void shadow_insert(struct thread *thread, uintptr_t address, uint64_t size, uint32_t stack, uint8_t runtime)
 {
-	shadow_insert_at(thread, shadow_slot(address),
-			 &(struct shadow_block){address, size, stack, 0, runtime});
+	shadow_insert_at(thread, shadow_slot(address), address, size, stack, runtime);
 }
 
 void shadow_restore(struct thread *thread, const struct shadow_block *former)
 {
 	count(thread, 1);
-	store(thread, pagemap_slot(map_of(former->address), former->address), former);
+	store(thread, pagemap_slot(map_of(former->address), former->address),
+	      pack(former->size, former->runtime), former->birth_pass, former->stack);
 }
 
 static void describe(uintptr_t address, const struct block *block, struct shadow_block *ret)
@@ -141,7 +149,7 @@ bool shadow_remove_at(struct thread *thread, uint32_t *slot, uintptr_t address, 
 		return false;
 	/* Mostly nobody asks what it was, and its record is long out of the cache. */
 	if (objects || former)
-		describe(address, pool_at(&s_blocks, index), &dead);
+		describe(address, block_at(index), &dead);
 	pool_give(&s_blocks, &thread->block_free, index);
 	count(thread, -1);
 	if (objects)
@@ -171,7 +179,7 @@ static bool find(uintptr_t address, struct shadow_block *ret)
 	while (index) {
 		uint32_t again;
 
-		describe(address, pool_at(&s_blocks, index), ret);
+		describe(address, block_at(index), ret);
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		again = pagemap_get(map_of(address), address);
 		if (again == index)

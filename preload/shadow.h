@@ -26,8 +26,10 @@ struct shadow_block {
  * processor is asked for.  The next two calls need it. */
 uint32_t *shadow_slot(uintptr_t address);
 
-/* A block was born (after the real call). */
-void shadow_insert_at(struct thread *thread, uint32_t *slot, const struct shadow_block *block);
+/* A block was born (after the real call).  Its parts one by one: to copy what was
+ * just stored in parts, the processor must wait for all stores before. */
+void shadow_insert_at(struct thread *thread, uint32_t *slot, uintptr_t address, uint64_t size, uint32_t stack,
+		      uint8_t runtime);
 void shadow_insert(struct thread *thread, uintptr_t address, uint64_t size, uint32_t stack, uint8_t runtime);
 
 /* A block dies (before the real call); false when it was not known.  Fills
