@@ -134,7 +134,9 @@ static bool hexadecimal(const char *text, uintptr_t *ret)
 	return true;
 }
 
-/* The file ends with the stack pointer and the program counter. */
+/* The file ends with the stack pointer and the program counter.  It begins with the
+ * call's number, or with -1 where there is none: in a page fault, in the hands of a
+ * tracer. */
 bool stop_describe_blocked(pid_t target, int32_t tid, struct stopped_thread *ret)
 {
 	char line[LINE_BYTES];
@@ -149,7 +151,7 @@ bool stop_describe_blocked(pid_t target, int32_t tid, struct stopped_thread *ret
 	sp = strrchr(line, ' ');
 	memset(ret, 0, sizeof(*ret));
 	ret->tid = tid;
-	ret->in_syscall = true;
+	ret->in_syscall = line[0] != '-';
 	return sp != NULL && hexadecimal(sp + 1, &ret->sp) && hexadecimal(pc + 1, &ret->pc);
 }
 
