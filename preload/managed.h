@@ -38,20 +38,32 @@ static inline bool managed_fits(uintptr_t address, size_t size)
 	return size <= MANAGED_SIZE_MAX && !(address & 15);
 }
 
+static inline void managed_put(uint32_t *slot, size_t size, uint32_t stack)
+{
+	const uint32_t steps = ((uint32_t)size + 7 + !size) / 8;
+
+	__atomic_store_n(slot, steps << MANAGED_SIZE_SHIFT | stack, __ATOMIC_RELAXED);
+}
+
 /* False without memory.  A place of birth that has too large a number is lost. */
 static inline bool managed_insert(uintptr_t address, size_t size, uint32_t stack)
 {
-	uint32_t steps = size ? ((uint32_t)size + 7) / 8 : 1;
+	uint32_t *slot = pagemap_slot(&g_managed, address);
+
+	if (!slot)
+		return false;
+	managed_put(slot, size, stack <= MANAGED_STACK_MASK ? stack : 0);
+	return true;
+}
+
+/* The same where nothing has to be made and nothing lost for it; else false. */
+static inline bool managed_insert_short(uintptr_t address, size_t size, uint32_t stack)
+{
 	uint32_t *slot = pagemap_peek(&g_managed, address);
 
-	if (__builtin_expect(!slot, 0)) {
-		slot = pagemap_slot(&g_managed, address);
-		if (!slot)
-			return false;
-	}
-	if (__builtin_expect(stack > MANAGED_STACK_MASK, 0))
-		stack = 0;
-	__atomic_store_n(slot, steps << MANAGED_SIZE_SHIFT | stack, __ATOMIC_RELAXED);
+	if (__builtin_expect(!slot || stack > MANAGED_STACK_MASK, 0))
+		return false;
+	managed_put(slot, size, stack);
 	return true;
 }
 

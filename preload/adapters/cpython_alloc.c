@@ -59,13 +59,33 @@ static __attribute__((noinline)) void *born_long(void *block, size_t size, const
 	return block;
 }
 
+static inline __attribute__((always_inline)) bool born_at(uintptr_t block, size_t size, uintptr_t state)
+{
+	const uint32_t stack = cpython_stack_seen(cpython_stack_frame_of(state));
+
+	return stack != 0 && managed_insert_short(block, size, stack);
+}
+
+static __attribute__((noinline)) bool born_asking(uintptr_t block, size_t size)
+{
+	return born_at(block, size, cpython_stack_state());
+}
+
+/* What nearly all births do: nothing here is a call but where the thread state has
+ * to be asked for, so there is little to be saved for one.  False: the long way. */
+static inline __attribute__((always_inline)) bool born_short(void *block, size_t size)
+{
+	if (!s_short || !managed_fits((uintptr_t)block, size) || block == NULL)
+		return false;
+	if (__builtin_expect(g_py_stack.thread_state == NULL, 0))
+		return born_asking((uintptr_t)block, size);
+	return born_at((uintptr_t)block, size, __atomic_load_n(g_py_stack.thread_state, __ATOMIC_RELAXED));
+}
+
 /* A macro because the stack begins at the hook's own frame. */
-#define BORN(block, size)                                                                           \
-	(__builtin_expect(s_short && managed_fits((uintptr_t)(block), (size)) && (block) != NULL && \
-				  managed_insert((uintptr_t)(block), (size), cpython_stack_top()),  \
-			  1)                                                                        \
-		 ? (block)                                                                          \
-		 : born_long((block), (size), &STACK_START()))
+#define BORN(block, size)                                           \
+	(__builtin_expect(born_short((block), (size)), 1) ? (block) \
+							  : born_long((block), (size), &STACK_START()))
 
 /* ---- deaths ------------------------------------------------------------------- */
 

@@ -32,24 +32,32 @@ static inline struct cpython_stack_entry *cpython_stack_entry(uintptr_t instr, u
 	return &g_py_stack.cache[hash >> 32 & (CPYTHON_STACK_CACHE - 1)];
 }
 
-static inline uintptr_t cpython_stack_frame(void)
+static inline uintptr_t cpython_stack_frame_of(uintptr_t state)
 {
-	uintptr_t state = __builtin_expect(g_py_stack.thread_state != NULL, 1)
-				  ? __atomic_load_n(g_py_stack.thread_state, __ATOMIC_RELAXED)
-				  : (uintptr_t)g_py.current_thread_state();
-
 	if (g_py_stack.cframe >= 0 && state != 0)
 		state = py_word((void *)state, g_py_stack.cframe);
 	return state != 0 ? py_word((void *)state, g_py_stack.current_frame) : 0;
 }
 
+/* The thread state of who has the interpreter's lock. */
+static inline uintptr_t cpython_stack_state(void)
+{
+	return g_py_stack.thread_state != NULL ? __atomic_load_n(g_py_stack.thread_state, __ATOMIC_RELAXED)
+					       : (uintptr_t)g_py.current_thread_state();
+}
+
+static inline uintptr_t cpython_stack_frame(void)
+{
+	return cpython_stack_frame_of(cpython_stack_state());
+}
+
 /* The node of the innermost frame that runs Python code, looked up and made. */
 uint32_t cpython_stack_top_slow(uintptr_t frame);
 
-/* The same; only where g_py_stack.cache is not NULL. */
-static inline uint32_t cpython_stack_top(void)
+/* The same if it was seen before, else 0: no calls.  Only where g_py_stack.cache is
+ * not NULL, as the next one. */
+static inline uint32_t cpython_stack_seen(uintptr_t frame)
 {
-	uintptr_t frame = cpython_stack_frame();
 	const struct cpython_stack_entry *entry;
 	uintptr_t instr;
 
@@ -57,9 +65,15 @@ static inline uint32_t cpython_stack_top(void)
 		return 0;
 	instr = py_word((void *)frame, g_py_stack.frame_instr);
 	entry = cpython_stack_entry(instr, 0);
-	if (__builtin_expect(entry->instr == instr && entry->parent == 0, 1))
-		return entry->node;
-	return cpython_stack_top_slow(frame);
+	return __builtin_expect(entry->instr == instr && entry->parent == 0, 1) ? entry->node : 0;
+}
+
+static inline uint32_t cpython_stack_top(void)
+{
+	const uintptr_t frame = cpython_stack_frame();
+	const uint32_t node = cpython_stack_seen(frame);
+
+	return __builtin_expect(node != 0 || frame == 0, 1) ? node : cpython_stack_top_slow(frame);
 }
 
 bool cpython_stack_validate(void);
