@@ -101,6 +101,15 @@ size_t report_place_pick(const struct symbols_frame *frames, size_t count)
 	return 0;
 }
 
+/* Without the C library's debug symbols its part of a start has no name. */
+static bool is_nameless_start(const struct symbols_frame *frame)
+{
+	const char *module = report_place_base(frame->module);
+
+	return frame->function == NULL && module != NULL &&
+	       (strncmp(module, "libc.so", 7) == 0 || strncmp(module, "libc-", 5) == 0);
+}
+
 size_t report_place_stack(const struct report_model *model, uint32_t stack, struct symbols_frame **ret)
 {
 	size_t count = 0, shown = 0;
@@ -110,6 +119,8 @@ size_t report_place_stack(const struct report_model *model, uint32_t stack, stru
 		count = symbols_program_stack(model->analysis->symbols, stack, 0, ret);
 	while (shown < count && !is_starter(&(*ret)[shown]))
 		shown++;
+	while (shown > 1 && is_nameless_start(&(*ret)[shown - 1]))
+		shown--;
 	return shown;
 }
 
