@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """NumPy: arrays of objects that hold their owners, views, record types, and
-subclasses with attributes.  The elements of an array of objects are no
-references that Python's collector sees: such a cycle is none for it."""
+subclasses with attributes.  The elements of an array of objects, and the array
+that a view is of, are no references that Python's collector sees: a cycle through
+them is none for it."""
 import numpy
 
 
