@@ -79,7 +79,7 @@ static inline __attribute__((always_inline)) bool born_short(void *block, size_t
 		return false;
 	if (__builtin_expect(g_py_stack.thread_state == NULL, 0))
 		return born_asking((uintptr_t)block, size);
-	return born_at((uintptr_t)block, size, __atomic_load_n(g_py_stack.thread_state, __ATOMIC_RELAXED));
+	return born_at((uintptr_t)block, size, cpython_stack_state());
 }
 
 /* A macro because the stack begins at the hook's own frame. */

@@ -155,7 +155,7 @@ static __thread const void *t_state GUARD_TLS;
 
 static bool has_lock(void)
 {
-	const void *current = g_py.current_thread_state();
+	const void *current = (const void *)cpython_stack_state();
 
 	if (__builtin_expect(current != NULL && current == t_state && s_thread_identity != 0 &&
 				     py_word(current, s_thread_identity) == arch_thread_pointer(),
