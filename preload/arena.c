@@ -125,6 +125,17 @@ void *arena_map_large(size_t size)
 	return pages;
 }
 
+void *arena_map_used(size_t size)
+{
+	void *pages = arena_map(size);
+
+	/* Kernels before 5.14 do not know it. */
+	if (pages != NULL)
+		(void)RAW_CALL(SYS_madvise, pages, (size + PAGE - 1) & ~(size_t)(PAGE - 1),
+			       MADV_POPULATE_WRITE);
+	return pages;
+}
+
 void arena_unmap(void *pages, size_t size)
 {
 	size = (size + PAGE - 1) & ~(size_t)(PAGE - 1);

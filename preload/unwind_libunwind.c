@@ -21,8 +21,15 @@ static struct {
 	int (*backtrace)(void **buffer, int size);
 	int (*set_caching_policy)(void *space, int policy);
 	void (*flush_cache)(void *space, uintptr_t low, uintptr_t high);
+	int (*get_context)(void *context);
+	int (*init_local)(void *cursor, void *context);
+	int (*step)(void *cursor);
 	void **local_space;
 } s_unwind;
+
+/* What libunwind calls by these names on every architecture, in words. */
+#define CURSOR_WORDS  127
+#define CONTEXT_WORDS 256
 
 static struct unwind_thread *own_part(struct thread *thread, size_t max)
 {
@@ -94,13 +101,30 @@ static void load(void)
 	*(void **)&s_unwind.set_caching_policy = dlsym(library, "_ULx86_64_set_caching_policy");
 	*(void **)&s_unwind.flush_cache = dlsym(library, "_Ux86_64_flush_cache");
 	*(void **)&s_unwind.local_space = dlsym(library, "_ULx86_64_local_addr_space");
+	*(void **)&s_unwind.get_context = dlsym(library, "_Ux86_64_getcontext");
+	*(void **)&s_unwind.init_local = dlsym(library, "_ULx86_64_init_local");
+	*(void **)&s_unwind.step = dlsym(library, "_ULx86_64_step");
 	*(void **)&s_unwind.backtrace = dlsym(library, "unw_backtrace");
+}
+
+/* Its first call reads and sets up what later ones must not have to.  By steps: a
+ * backtrace would make a quarter of a MiB of tables, and most programs need none. */
+static void first_call(void)
+{
+	uint64_t cursor[CURSOR_WORDS], context[CONTEXT_WORDS];
+	void *frames[4];
+
+	if (!s_unwind.get_context || !s_unwind.init_local || !s_unwind.step) {
+		(void)s_unwind.backtrace(frames, 4);
+		return;
+	}
+	if (s_unwind.get_context(context) == 0 && s_unwind.init_local(cursor, context) == 0)
+		(void)s_unwind.step(cursor);
 }
 
 void unwind_init(void)
 {
 	struct thread *thread = thread_self();
-	void *frames[4];
 
 	load();
 	/* Without it every stack is its innermost frame only. */
@@ -113,7 +137,6 @@ void unwind_init(void)
 	thread->in_unwind = 1;
 	if (s_unwind.set_caching_policy && s_unwind.local_space)
 		s_unwind.set_caching_policy(*s_unwind.local_space, CACHE_PER_THREAD);
-	/* Its first call reads and sets up what later ones must not have to. */
-	s_unwind.backtrace(frames, 4);
+	first_call();
 	thread->in_unwind = 0;
 }

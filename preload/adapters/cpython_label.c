@@ -46,7 +46,7 @@ struct matcher {
 
 bool cpython_label_begin(void)
 {
-	s_keys = arena_map(KEY_CACHE * sizeof(*s_keys));
+	s_keys = arena_map_used(KEY_CACHE * sizeof(*s_keys));
 	s_cells = arena_map(CELLS * sizeof(*s_cells));
 	return s_keys != NULL && s_cells != NULL;
 }
