@@ -75,6 +75,36 @@ typedef uint32_t (*arch_word_filter)(const uint64_t *words, uint32_t count, uint
 arch_word_filter arch_find_word_filter(void);
 #define ARCH_FAST __attribute__((target("popcnt,lzcnt,bmi,bmi2")))
 
+/* Called once, before anything below it is asked. */
+void arch_init(void);
+
+/* Whether the processor deposits bits, and does so fast; then it has these: the
+ * lowest bits of a value, one after the other, where the mask has ones; what of a
+ * value is below bit `count` (at most 63); the zero bits above the highest one. */
+extern bool g_arch_deposits;
+static inline uint64_t arch_deposit(uint64_t value, uint64_t mask)
+{
+	uint64_t result;
+
+	__asm__("pdep %2, %1, %0" : "=r"(result) : "r"(value), "r"(mask));
+	return result;
+}
+static inline uint64_t arch_low_bits(uint64_t value, uint64_t count)
+{
+	uint64_t result;
+
+	__asm__("bzhi %2, %1, %0" : "=r"(result) : "r"(value), "r"(count) : "cc");
+	return result;
+}
+
+static inline unsigned arch_leading_zeros(uint64_t value)
+{
+	uint64_t result;
+
+	__asm__("lzcnt %1, %0" : "=r"(result) : "r"(value) : "cc");
+	return (unsigned)result;
+}
+
 /* Prepares a block of memory as thread-local storage of a task that runs code
  * compiled for this libc; returns the value for CLONE_SETTLS. */
 #define ARCH_TLS_BELOW 16384u

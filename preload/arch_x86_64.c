@@ -12,6 +12,7 @@
 
 #include "hook_loader.h"
 #include "hooks.h"
+#include "hot.h"
 
 /* clang-format off */
 __attribute__((naked)) long arch_syscall(long number, long a, long b, long c, long d, long e, long f)
@@ -182,16 +183,30 @@ __attribute__((target("avx2,popcnt"))) static uint32_t filter_four(const uint64_
 	return found;
 }
 
-arch_word_filter arch_find_word_filter(void)
+static bool has_lzcnt(void)
 {
 	unsigned a, b, c, d;
-	const bool lzcnt = __get_cpuid(0x80000001, &a, &b, &c, &d) != 0 && (c & (1u << 5)) != 0;
 
+	return __get_cpuid(0x80000001, &a, &b, &c, &d) != 0 && (c & (1u << 5)) != 0;
+}
+
+arch_word_filter arch_find_word_filter(void)
+{
 	__builtin_cpu_init(); /* also whether the kernel keeps the registers */
-	return lzcnt && __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("bmi") &&
+	return has_lzcnt() && __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("bmi") &&
 			       __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("avx2")
 		       ? filter_four
 		       : NULL;
+}
+
+HOT bool g_arch_deposits;
+
+/* AMD's first two generations have the instructions in slow microcode. */
+void arch_init(void)
+{
+	__builtin_cpu_init();
+	g_arch_deposits = has_lzcnt() && __builtin_cpu_supports("bmi2") && !__builtin_cpu_is("znver1") &&
+			  !__builtin_cpu_is("znver2");
 }
 
 /* mov disp(%rip), %rax; perhaps mov disp(%rax), %rax; ret */

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "arch.h"
+#include "hot.h"
 #include "thread.h"
 #include "writer_internal.h"
 
@@ -21,8 +22,8 @@ static struct {
 	uint8_t shift;
 } s_clock = {CASTAWAY_CLOCK_MONOTONIC, SHIFT_MONOTONIC};
 
-uint64_t g_clock_now __attribute__((aligned(64))) = CLOCK_PRECISE;
-uint64_t g_clock_deadline = UINT64_MAX;
+HOT_WRITTEN uint64_t g_clock_now = CLOCK_PRECISE;
+HOT uint64_t g_clock_deadline = UINT64_MAX;
 
 void clock_init(void)
 {

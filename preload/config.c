@@ -12,13 +12,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "hot.h"
 #include "rawio.h"
 
 #define DEFAULT_OUTPUT "%e.%p.castaway"
 
-struct config g_config;
+HOT struct config g_config;
+struct config_text g_config_text;
 
-static char s_pattern[sizeof(g_config.output)]; /* absolute, with % as given */
+static char s_pattern[sizeof(g_config_text.output)]; /* absolute, with % as given */
 static char s_program[NAME_MAX + 1];
 
 enum key_type { BOOL, UINT, EVENTS };
@@ -116,19 +118,20 @@ static bool set_one(const char *text, size_t length)
 
 static void note_error(const char *text, size_t length)
 {
-	if (g_config.error[0] != '\0')
+	if (g_config_text.error[0] != '\0')
 		return;
-	if (length >= sizeof(g_config.error))
-		length = sizeof(g_config.error) - 1;
-	memcpy(g_config.error, text, length);
-	rawio_complain((const char *const[]){"ignoring the unknown setting '", g_config.error, "'", NULL});
+	if (length >= sizeof(g_config_text.error))
+		length = sizeof(g_config_text.error) - 1;
+	memcpy(g_config_text.error, text, length);
+	rawio_complain(
+		(const char *const[]){"ignoring the unknown setting '", g_config_text.error, "'", NULL});
 }
 
 static void read_options(const char *options)
 {
 	struct rawio_text copy;
 
-	rawio_text_begin(&copy, g_config.options, sizeof(g_config.options));
+	rawio_text_begin(&copy, g_config_text.options, sizeof(g_config_text.options));
 	rawio_text_put(&copy, options);
 	while (*options != '\0') {
 		size_t length = strcspn(options, ":");
@@ -178,7 +181,7 @@ void config_expand_output(void)
 {
 	struct rawio_text text;
 
-	rawio_text_begin(&text, g_config.output, sizeof(g_config.output));
+	rawio_text_begin(&text, g_config_text.output, sizeof(g_config_text.output));
 	for (const char *at = s_pattern; *at != '\0'; at++) {
 		char one[2] = {*at, '\0'};
 

@@ -71,6 +71,9 @@ struct config {
 #undef BOOL
 #undef EVENTS
 #undef UINT
+};
+
+struct config_text {
 	char output[4096];  /* with %p and %e expanded */
 	char options[1024]; /* as given */
 	char error[256];    /* first unknown or malformed setting; "" = none */
@@ -78,6 +81,7 @@ struct config {
 
 #ifdef CASTAWAY_PRELOAD
 extern struct config g_config;
+extern struct config_text g_config_text;
 void config_read(char **environment);
 /* The value of an environment variable, or NULL. */
 const char *config_find(char **environment, const char *name);

@@ -9,6 +9,8 @@
 #include "clock.h"
 #include "columns.h"
 #include "config.h"
+#include "hot.h"
+#include "varint.h"
 
 /* A first or a next buffer.  NULL: the event is dropped. */
 static struct buffer *renew(struct thread *thread, uint64_t ticks)
@@ -82,9 +84,15 @@ static inline void end(struct thread *thread, struct buffer *buffer, uint8_t opc
 		give(thread);
 }
 
+__attribute__((noinline)) uint8_t *varint_put_otherwise(uint8_t *out, uint64_t value)
+{
+	return codec_put_varint_narrow(out, value);
+}
+
+/* A value below 2^VARINT_SHORT_BITS. */
 static inline void put(struct buffer *buffer, enum castaway_column column, uint64_t value)
 {
-	buffer->columns[column] = codec_put_varint_narrow(buffer->columns[column], value);
+	buffer->columns[column] = varint_put_short(buffer->columns[column], value);
 }
 
 static inline void put_block(struct thread *thread, struct buffer *buffer, uint64_t block)
@@ -120,7 +128,7 @@ static inline bool leave_out(struct thread *thread)
 	return true;
 }
 
-void emit_alloc(struct thread *thread, uintptr_t block, uint64_t size, uint32_t stack)
+HOT_CODE void emit_alloc(struct thread *thread, uintptr_t block, uint64_t size, uint32_t stack)
 {
 	struct buffer *buffer;
 	uint8_t opcode;
@@ -137,7 +145,7 @@ void emit_alloc(struct thread *thread, uintptr_t block, uint64_t size, uint32_t 
 	end(thread, buffer, opcode);
 }
 
-void emit_free(struct thread *thread, uintptr_t block, uint32_t stack)
+HOT_CODE void emit_free(struct thread *thread, uintptr_t block, uint32_t stack)
 {
 	struct buffer *buffer;
 	uint8_t opcode;
@@ -153,10 +161,10 @@ void emit_free(struct thread *thread, uintptr_t block, uint32_t stack)
 	end(thread, buffer, opcode);
 }
 
-void emit_count(struct thread *thread, enum castaway_event opcode, uintptr_t object, uint32_t stack)
+HOT_CODE void emit_count(struct thread *thread, enum castaway_event opcode, uintptr_t object, uint32_t stack)
 {
 	struct buffer *buffer;
-	uint8_t byte;
+	uint8_t byte, **at;
 
 	if (__builtin_expect(object > COLUMNS_ADDRESS_MAX, 0)) {
 		emit_event(thread, opcode, (const uint64_t[]){object, stack});
@@ -166,7 +174,8 @@ void emit_count(struct thread *thread, enum castaway_event opcode, uintptr_t obj
 	if (byte == 0)
 		return;
 	buffer = thread->buffer;
-	put(buffer, CASTAWAY_COLUMN_OBJECT, codec_zigzag((int64_t)(object - thread->last_object)));
+	at = &buffer->columns[CASTAWAY_COLUMN_OBJECT];
+	*at = varint_put(*at, codec_zigzag((int64_t)(object - thread->last_object)));
 	thread->last_object = object;
 	put_stack(thread, buffer, stack);
 	end(thread, buffer, byte);

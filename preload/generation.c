@@ -7,6 +7,7 @@
 #include "generation.h"
 
 #include "emit.h"
+#include "hot.h"
 #include "spin.h"
 
 struct domain {
@@ -27,7 +28,7 @@ struct pass {
 	uint64_t values[5]; /* of the PASS event */
 };
 
-static struct domain s_domains[CASTAWAY_DOMAIN_COUNT];
+static HOT_WRITTEN struct domain s_domains[CASTAWAY_DOMAIN_COUNT];
 static uint64_t s_thresholds[GENERATION_COUNT] = {700, 10, 10};
 static bool s_enabled = true;
 

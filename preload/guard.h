@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct thread;
 
@@ -24,8 +25,13 @@ struct thread;
 struct guard_state {
 	struct thread *thread; /* NULL until this thread's first event */
 	int *error;            /* where this thread's errno is, once known */
-	unsigned depth;
-	bool told; /* the blocks that come and go now are recorded by who asks for them */
+	union {
+		struct {
+			uint32_t depth;
+			uint32_t told; /* the blocks that come and go now are recorded by who asks for them */
+		};
+		uint64_t both; /* to set them at once */
+	};
 };
 extern __thread struct guard_state t_guard GUARD_TLS;
 
@@ -67,14 +73,12 @@ static inline void guard_leave(struct guard *guard)
  * not be noted as castaway's own.  Only where the guard is not held. */
 static inline void guard_begin_told(void)
 {
-	t_guard.depth = 1;
-	t_guard.told = true;
+	t_guard.both = ((const struct guard_state){.depth = 1, .told = 1}).both;
 }
 
 static inline void guard_end_told(void)
 {
-	t_guard.told = false;
-	t_guard.depth = 0;
+	t_guard.both = 0;
 }
 
 /* Around what the dynamic loader does on castaway's behalf: it may free blocks of

@@ -12,9 +12,10 @@
 #include "config.h"
 #include "emit.h"
 #include "guard.h"
+#include "hot.h"
 #include "resolve.h"
 #include "roots.h"
-#include "shadow.h"
+#include "shadow_inline.h"
 #include "stack.h"
 
 /* Larger blocks are seldom recycled as a whole, and often never used up. */
@@ -24,7 +25,7 @@
 #define CACHE_LINE   64u
 #define PREFETCH_MAX 512u
 
-static void birth(void *block, size_t size, const struct stack_start *start)
+static HOT_CODE void birth(void *block, size_t size, const struct stack_start *start)
 {
 	struct guard guard;
 	struct thread *thread;
@@ -42,7 +43,7 @@ static void birth(void *block, size_t size, const struct stack_start *start)
 }
 
 /* True when the block was known; *former (may be NULL) puts it back. */
-static bool death(void *block, struct shadow_block *former, const struct stack_start *start)
+static HOT_CODE bool death(void *block, struct shadow_block *former, const struct stack_start *start)
 {
 	struct guard guard;
 	struct thread *thread;
@@ -60,7 +61,8 @@ static bool death(void *block, struct shadow_block *former, const struct stack_s
 		__builtin_prefetch((const char *)block - 2 * sizeof(size_t), 1);
 		/* Where an interpreter gives a buffer back says nothing of the program. */
 		stack = g_config.free_stacks && !stack_is_claimed(start) ? stack_capture(thread, start) : 0;
-		known = shadow_remove_at(thread, slot, (uintptr_t)block, former);
+		known = former ? shadow_remove(thread, (uintptr_t)block, former)
+			       : shadow_remove_at(thread, slot, (uintptr_t)block);
 		if (known)
 			emit_free(thread, (uintptr_t)block, stack);
 	}
@@ -138,7 +140,7 @@ static inline void *born_dirty(void *block, size_t size, const struct stack_star
 	return block;
 }
 
-HOOK_EXPORT void *malloc(size_t size)
+HOOK_EXPORT HOT_CODE void *malloc(size_t size)
 {
 	const struct stack_start start = STACK_START();
 
@@ -147,7 +149,7 @@ HOOK_EXPORT void *malloc(size_t size)
 	return born_dirty(g_real.malloc(size), size, &start);
 }
 
-HOOK_EXPORT void *calloc(size_t count, size_t size)
+HOOK_EXPORT HOT_CODE void *calloc(size_t count, size_t size)
 {
 	const struct stack_start start = STACK_START();
 
@@ -164,7 +166,7 @@ static inline void release(void *block, const struct stack_start *start)
 	g_real.free(block);
 }
 
-HOOK_EXPORT void free(void *block)
+HOOK_EXPORT HOT_CODE void free(void *block)
 {
 	const struct stack_start start = STACK_START();
 
@@ -203,7 +205,7 @@ static void *move_boot_block(void *block, size_t size)
 	return copy;
 }
 
-static void *resize(void *block, size_t size, const struct stack_start *start)
+static HOT_CODE void *resize(void *block, size_t size, const struct stack_start *start)
 {
 	struct shadow_block former;
 	size_t usable;
@@ -229,7 +231,7 @@ static void *resize(void *block, size_t size, const struct stack_start *start)
 	return moved;
 }
 
-HOOK_EXPORT void *realloc(void *block, size_t size)
+HOOK_EXPORT HOT_CODE void *realloc(void *block, size_t size)
 {
 	const struct stack_start start = STACK_START();
 

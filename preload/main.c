@@ -17,6 +17,7 @@
 #include "fatal.h"
 #include "generation.h"
 #include "guard.h"
+#include "hot.h"
 #include "inherit.h"
 #include "process.h"
 #include "resolve.h"
@@ -24,7 +25,7 @@
 #include "thread.h"
 #include "writer.h"
 
-bool g_tracing;
+HOT bool g_tracing;
 
 static void use_own_name(char **environment)
 {
@@ -44,6 +45,7 @@ static void quick_exit_handler(void)
 
 static void set_up(char **environment)
 {
+	arch_init();
 	config_read(environment);
 	use_own_name(environment);
 	if (arch_is_valgrind()) /* which takes reads of the stack for errors */
@@ -57,7 +59,7 @@ static void set_up(char **environment)
 	generation_init((const uint64_t[]){g_config.threshold0, g_config.threshold1, g_config.threshold2});
 	inherit_init();
 	(void)at_quick_exit(quick_exit_handler);
-	if (g_config.error[0] != '\0')
+	if (g_config_text.error[0] != '\0')
 		limits_count(CASTAWAY_LIMIT_UNKNOWN_OPTION, 1, NULL);
 	if (resolve_malloc_is_foreign())
 		limits_count(CASTAWAY_LIMIT_OWN_MALLOC, 1, NULL);

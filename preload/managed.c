@@ -5,7 +5,9 @@
  */
 #include "managed.h"
 
-struct pagemap g_managed;
+#include "hot.h"
+
+HOT struct pagemap g_managed;
 
 void managed_restore(uintptr_t address, uint32_t held)
 {
@@ -26,7 +28,8 @@ void managed_watch(uintptr_t address)
 
 static bool describe(uintptr_t address, uint32_t held, struct managed_block *ret)
 {
-	if (!held || held >= MANAGED_ELSEWHERE)
+	held &= ~MANAGED_WATCHED;
+	if (!managed_is_ordinary(held))
 		return false;
 	*ret = (struct managed_block){
 		.address = address,

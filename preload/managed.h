@@ -16,14 +16,20 @@
 
 #include "pagemap.h"
 
-/* A slot: stack, watch mark, size in steps of 8 bytes (0: as a block of no bytes). */
+/* A slot: stack, size in steps of 8 bytes (0: as a block of no bytes), watch mark. */
 #define MANAGED_STACK_BITS 24
 #define MANAGED_STACK_MASK ((UINT32_C(1) << MANAGED_STACK_BITS) - 1)
-#define MANAGED_WATCHED    (UINT32_C(1) << MANAGED_STACK_BITS)
-#define MANAGED_SIZE_SHIFT (MANAGED_STACK_BITS + 1)
+#define MANAGED_SIZE_SHIFT MANAGED_STACK_BITS
 #define MANAGED_SIZE_MAX   512u
+#define MANAGED_WATCHED    (UINT32_C(1) << 31)
 /* The block is in the shadow; here is only its mark. */
 #define MANAGED_ELSEWHERE (UINT32_C(127) << MANAGED_SIZE_SHIFT)
+
+/* The slot of a block that is there, not elsewhere and not watched. */
+static inline bool managed_is_ordinary(uint32_t held)
+{
+	return held - 1 < MANAGED_ELSEWHERE - 1;
+}
 
 extern struct pagemap g_managed;
 
@@ -76,6 +82,15 @@ static inline uint32_t managed_take(uintptr_t address)
 	if (__builtin_expect(held != 0, 1))
 		__atomic_store_n(slot, 0, __ATOMIC_RELAXED);
 	return held;
+}
+
+/* The end of a block, where it is ordinary; else false, and nothing was done. */
+static inline bool managed_clear_ordinary(uint32_t *slot)
+{
+	if (__builtin_expect(!managed_is_ordinary(__atomic_load_n(slot, __ATOMIC_RELAXED)), 0))
+		return false;
+	__atomic_store_n(slot, 0, __ATOMIC_RELAXED);
+	return true;
 }
 
 /* Puts back what managed_take() gave. */

@@ -15,6 +15,7 @@
 #include "cfi.h"
 #include "clock.h"
 #include "emit.h"
+#include "hot.h"
 #include "rawio.h"
 #include "spin.h"
 
@@ -48,7 +49,7 @@ static uint32_t s_module_count;
 static struct module_record *s_records[RECORDS_MAX];
 static uint32_t s_record_count;
 static struct table *s_table;
-static uint32_t s_epoch = 1;
+static HOT uint32_t s_epoch = 1;
 static struct spin s_refreshing;
 static uint64_t s_pause, s_next; /* when an unknown pc is worth a look again */
 

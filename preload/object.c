@@ -7,6 +7,7 @@
 #include "object.h"
 
 #include "emit.h"
+#include "hot.h"
 #include "object_internal.h"
 #include "pagemap.h"
 #include "pool.h"
@@ -14,8 +15,8 @@
 #include "spin.h"
 
 static struct pagemap s_map;
-static struct pool s_objects = POOL_INIT(struct object);
-uint32_t g_object_count;
+static struct pool s_objects = POOL_INIT(s_objects, sizeof(struct object));
+HOT_WRITTEN uint32_t g_object_count;
 
 static struct {
 	struct spin spin;

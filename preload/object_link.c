@@ -22,7 +22,7 @@ struct link {
 	bool weak;
 };
 
-static struct pool s_links = POOL_INIT(struct link);
+static struct pool s_links = POOL_INIT(s_links, sizeof(struct link));
 static uint32_t *s_buckets;
 
 static struct link *link_at(uint32_t index)

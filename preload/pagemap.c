@@ -18,10 +18,50 @@
 #define PAGE_SLOTS (PAGES_SIZE / sizeof(uint32_t))
 #define LEAF_PAGES (LEAF_SLOTS / PAGE_SLOTS)
 _Static_assert(LEAF_PAGES == 64, "a leaf has a bit for each page");
+#define MID_PARTS (MID_SLOTS / PAGEMAP_MID_PART)
+_Static_assert(PAGEMAP_MID_PART * sizeof(void *) == PAGES_SIZE, "a part is a page");
+
+static void announce(struct pagemap_mid *mid, size_t index)
+{
+	const size_t part = index / PAGEMAP_MID_PART;
+
+	__atomic_fetch_or(&mid->parts[part / 64], UINT64_C(1) << part % 64, __ATOMIC_RELEASE);
+}
+
+/* The first part with a leaf from this one on, MID_PARTS when there is none. */
+static size_t next_part(const struct pagemap_mid *mid, size_t part)
+{
+	while (part < MID_PARTS) {
+		const uint64_t rest = __atomic_load_n(&mid->parts[part / 64], __ATOMIC_ACQUIRE) >> part % 64;
+
+		if (rest)
+			return part + (size_t)__builtin_ctzll(rest);
+		part = (part / 64 + 1) * 64;
+	}
+	return MID_PARTS;
+}
+
+/* The first leaf from this one on, MID_SLOTS when there is none. */
+static size_t next_leaf(const struct pagemap_mid *mid, size_t index)
+{
+	while (index < MID_SLOTS) {
+		const size_t part = next_part(mid, index / PAGEMAP_MID_PART);
+		const size_t end = (part + 1) * PAGEMAP_MID_PART;
+
+		if (part == MID_PARTS)
+			break;
+		for (index = index > end - PAGEMAP_MID_PART ? index : end - PAGEMAP_MID_PART; index < end;
+		     index++)
+			if (__atomic_load_n(&mid->leaves[index], __ATOMIC_ACQUIRE))
+				return index;
+	}
+	return MID_SLOTS;
+}
 
 uint32_t *pagemap_slot(struct pagemap *map, uintptr_t address)
 {
 	struct pagemap_mid *mid;
+	size_t index;
 	uint32_t *slot = pagemap_peek(map, address);
 
 	if (slot || address >> PAGEMAP_ADDRESS_BITS)
@@ -29,8 +69,9 @@ uint32_t *pagemap_slot(struct pagemap *map, uintptr_t address)
 	mid = arena_map_once((void **)&map->top[address >> MID_SHIFT], sizeof(*mid));
 	if (!mid)
 		return NULL;
-	if (!arena_map_once((void **)&mid->leaves[(address >> LEAF_SHIFT) & (MID_SLOTS - 1)],
-			    sizeof(struct pagemap_leaf)))
+	index = (address >> LEAF_SHIFT) & (MID_SLOTS - 1);
+	announce(mid, index); /* first, lest a walk misses what is there */
+	if (!arena_map_once((void **)&mid->leaves[index], sizeof(struct pagemap_leaf)))
 		return NULL;
 	return pagemap_peek(map, address);
 }
@@ -88,12 +129,6 @@ static size_t leaf_limit(uintptr_t at, uintptr_t end)
 	return left >> LEAF_SHIFT ? LEAF_SLOTS : (left + 15) >> PAGEMAP_GRANULE_BITS;
 }
 
-/* The start of the next level-sized stretch of the address space. */
-static uintptr_t next_multiple(uintptr_t address, unsigned shift)
-{
-	return ((address >> shift) + 1) << shift;
-}
-
 void pagemap_walk_begin(struct pagemap_walk *walk, struct pagemap *map)
 {
 	*walk = (struct pagemap_walk){.map = map, .fd = pages_open()};
@@ -115,35 +150,42 @@ static void enter(struct pagemap_walk *walk, const struct pagemap_leaf *leaf)
 		walk->exist = ~UINT64_C(0);
 }
 
+/* The first leaf that may hold what is in [*at, end), and *at moved there if it is
+ * further on; NULL when there is none. */
+static const struct pagemap_leaf *leaf_from(const struct pagemap *map, uintptr_t *at, uintptr_t end)
+{
+	while (*at < end) {
+		struct pagemap_mid *mid = __atomic_load_n(&map->top[*at >> MID_SHIFT], __ATOMIC_ACQUIRE);
+		const size_t index = (*at >> LEAF_SHIFT) & (MID_SLOTS - 1);
+		const size_t found = mid ? next_leaf(mid, index) : MID_SLOTS;
+
+		if (found > index)
+			*at = ((*at >> MID_SHIFT << PAGEMAP_MID_BITS) + found) << LEAF_SHIFT;
+		if (found < MID_SLOTS)
+			return *at < end ? __atomic_load_n(&mid->leaves[found], __ATOMIC_ACQUIRE) : NULL;
+	}
+	return NULL;
+}
+
 bool pagemap_walk_next(struct pagemap_walk *walk, uintptr_t *address, uintptr_t end, uint32_t *value)
 {
+	const struct pagemap_leaf *leaf;
 	uintptr_t at = *address;
 
 	if (end > (uintptr_t)1 << PAGEMAP_ADDRESS_BITS)
 		end = (uintptr_t)1 << PAGEMAP_ADDRESS_BITS;
-	while (at < end) {
-		struct pagemap_mid *mid = __atomic_load_n(&walk->map->top[at >> MID_SHIFT], __ATOMIC_ACQUIRE);
-		struct pagemap_leaf *leaf;
+	while ((leaf = leaf_from(walk->map, &at, end)) != NULL) {
+		const uintptr_t start = at >> LEAF_SHIFT << LEAF_SHIFT;
 		size_t slot;
 
-		if (!mid) {
-			at = next_multiple(at, MID_SHIFT);
-			continue;
-		}
-		leaf = __atomic_load_n(&mid->leaves[(at >> LEAF_SHIFT) & (MID_SLOTS - 1)], __ATOMIC_ACQUIRE);
-		if (!leaf) {
-			at = next_multiple(at, LEAF_SHIFT);
-			continue;
-		}
 		enter(walk, leaf);
 		slot = leaf_next(walk, (at >> PAGEMAP_GRANULE_BITS) & (LEAF_SLOTS - 1), leaf_limit(at, end),
 				 value);
 		if (slot < LEAF_SLOTS) {
-			*address =
-				(at >> LEAF_SHIFT << LEAF_SHIFT) + ((uintptr_t)slot << PAGEMAP_GRANULE_BITS);
+			*address = start + ((uintptr_t)slot << PAGEMAP_GRANULE_BITS);
 			return true;
 		}
-		at = next_multiple(at, LEAF_SHIFT);
+		at = start + ((uintptr_t)1 << LEAF_SHIFT);
 	}
 	return false;
 }

@@ -14,16 +14,20 @@
 
 #define PAGEMAP_GRANULE_BITS 4
 #define PAGEMAP_LEAF_BITS    16
-#define PAGEMAP_MID_BITS     14
-#define PAGEMAP_TOP_BITS     13
+#define PAGEMAP_MID_BITS     19
+#define PAGEMAP_TOP_BITS     8
 #define PAGEMAP_ADDRESS_BITS (PAGEMAP_GRANULE_BITS + PAGEMAP_LEAF_BITS + PAGEMAP_MID_BITS + PAGEMAP_TOP_BITS)
 
 struct pagemap_leaf {
 	uint32_t slots[1u << PAGEMAP_LEAF_BITS];
 };
 
+/* Large, of which little is ever touched, so that the top is small: it lies with
+ * other variables that every event reads. */
+#define PAGEMAP_MID_PART 512u /* leaves of a page */
 struct pagemap_mid {
 	struct pagemap_leaf *leaves[1u << PAGEMAP_MID_BITS];
+	uint64_t parts[(1u << PAGEMAP_MID_BITS) / PAGEMAP_MID_PART / 64]; /* a bit for each that has a leaf */
 };
 
 /* Static storage; all zero is an empty map. */

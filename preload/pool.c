@@ -24,15 +24,36 @@ static struct free_record *free_at(struct pool *pool, uint32_t index)
 	return pool_at(pool, index);
 }
 
+/* The table that has a place for this segment, NULL without memory.  The first
+ * segments, which all exist by then, are in both tables. */
+static uint8_t **table_for(struct pool *pool, uint32_t segment)
+{
+	uint8_t **table = __atomic_load_n(&pool->segments, __ATOMIC_ACQUIRE);
+	uint8_t **fresh;
+
+	if (table != pool->first || segment < POOL_FIRST)
+		return table;
+	fresh = arena_map(POOL_SEGMENTS * sizeof(*fresh));
+	if (!fresh)
+		return NULL;
+	for (uint32_t i = 0; i < POOL_FIRST; i++)
+		fresh[i] = __atomic_load_n(&pool->first[i], __ATOMIC_ACQUIRE);
+	if (__atomic_compare_exchange_n(&pool->segments, &table, fresh, false, __ATOMIC_ACQ_REL,
+					__ATOMIC_ACQUIRE))
+		return fresh;
+	arena_unmap(fresh, POOL_SEGMENTS * sizeof(*fresh));
+	return table;
+}
+
 static bool segment_ready(struct pool *pool, uint32_t segment)
 {
-	uint8_t **where = &pool->segments[segment];
-	uint8_t *known = __atomic_load_n(where, __ATOMIC_ACQUIRE);
+	uint8_t **table = table_for(pool, segment), **where = table ? &table[segment] : NULL;
+	uint8_t *known = where ? __atomic_load_n(where, __ATOMIC_ACQUIRE) : NULL;
 	size_t size = (size_t)pool->record_size << POOL_SEGMENT_BITS;
 	uint8_t *fresh;
 
-	if (known)
-		return true;
+	if (known || !where)
+		return known != NULL;
 	fresh = arena_map(size);
 	if (!fresh)
 		return false;
@@ -44,7 +65,7 @@ static bool segment_ready(struct pool *pool, uint32_t segment)
 /* Up to `want` records that were never used: the first index, 0 when full. */
 static uint32_t take_fresh(struct pool *pool, uint32_t want, uint32_t *got)
 {
-	uint32_t used = __atomic_load_n(&pool->used, __ATOMIC_RELAXED);
+	uint32_t used = __atomic_load_n(&pool->used, __ATOMIC_ACQUIRE);
 	uint32_t first, left;
 
 	do {
@@ -55,8 +76,8 @@ static uint32_t take_fresh(struct pool *pool, uint32_t want, uint32_t *got)
 		if (first >> POOL_SEGMENT_BITS >= POOL_SEGMENTS ||
 		    !segment_ready(pool, first >> POOL_SEGMENT_BITS))
 			return 0;
-	} while (!__atomic_compare_exchange_n(&pool->used, &used, used + *got, true, __ATOMIC_RELAXED,
-					      __ATOMIC_RELAXED));
+	} while (!__atomic_compare_exchange_n(&pool->used, &used, used + *got, true, __ATOMIC_ACQ_REL,
+					      __ATOMIC_ACQUIRE));
 	return first;
 }
 

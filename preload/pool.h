@@ -18,16 +18,18 @@
 /* A record's position in its segment. */
 #define POOL_PLACE(index) ((size_t)((index) & (POOL_SEGMENT_RECORDS - 1)))
 
+#define POOL_FIRST 4u
 struct pool {
-	uint32_t record_size; /* >= 8, a multiple of 8 */
-	uint32_t used;        /* records ever handed out; index 0 is not one */
-	uint64_t batches;     /* tag << 32 | index of the first record of the first free batch */
-	uint8_t *segments[POOL_SEGMENTS];
+	uint8_t **segments;         /* first[], or where there are more of them, a table of POOL_SEGMENTS */
+	uint8_t *first[POOL_FIRST]; /* near by: most programs need no more */
+	uint32_t record_size;       /* >= 8, a multiple of 8 */
+	uint32_t used;              /* records ever handed out; index 0 is not one */
+	uint64_t batches;           /* tag << 32 | index of the first record of the first free batch */
 };
 
-#define POOL_INIT(type)                                \
-	{                                              \
-		.record_size = (uint32_t)sizeof(type), \
+#define POOL_INIT(pool, size)                                              \
+	{                                                                  \
+		.segments = (pool).first, .record_size = (uint32_t)(size), \
 	}
 
 /* Free records that only one thread uses; the records themselves are not looked
@@ -69,7 +71,9 @@ static inline void pool_give(struct pool *pool, struct pool_cache *cache, uint32
  * Who never gives a record back may use it in any layout. */
 static inline uint8_t *pool_segment(struct pool *pool, uint32_t index)
 {
-	return __atomic_load_n(&pool->segments[index >> POOL_SEGMENT_BITS], __ATOMIC_ACQUIRE);
+	uint8_t **segments = __atomic_load_n(&pool->segments, __ATOMIC_ACQUIRE);
+
+	return __atomic_load_n(&segments[index >> POOL_SEGMENT_BITS], __ATOMIC_ACQUIRE);
 }
 
 /* Only for an index that pool_take returned. */

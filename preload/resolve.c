@@ -11,10 +11,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hot.h"
 #include "process.h"
 
-struct resolve_real g_real;
-uint32_t g_resolve_state;
+HOT struct resolve_real g_real;
+HOT uint32_t g_resolve_state;
 uint8_t g_resolve_boot[RESOLVE_BOOT_SIZE] __attribute__((aligned(64)));
 
 static size_t s_boot_used;

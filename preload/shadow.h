@@ -22,19 +22,11 @@ struct shadow_block {
 	uint8_t runtime;
 };
 
-/* The slot of an address, NULL when nothing was ever stored near it, which the
- * processor is asked for.  The next two calls need it. */
-uint32_t *shadow_slot(uintptr_t address);
-
-/* A block was born (after the real call).  Its parts one by one: to copy what was
- * just stored in parts, the processor must wait for all stores before. */
-void shadow_insert_at(struct thread *thread, uint32_t *slot, uintptr_t address, uint64_t size, uint32_t stack,
-		      uint8_t runtime);
+/* A block was born (after the real call). */
 void shadow_insert(struct thread *thread, uintptr_t address, uint64_t size, uint32_t stack, uint8_t runtime);
 
 /* A block dies (before the real call); false when it was not known.  Fills
  * *former (may be NULL), so that a failed realloc can put it back. */
-bool shadow_remove_at(struct thread *thread, uint32_t *slot, uintptr_t address, struct shadow_block *former);
 bool shadow_remove(struct thread *thread, uintptr_t address, struct shadow_block *former);
 void shadow_restore(struct thread *thread, const struct shadow_block *former);
 

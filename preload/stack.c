@@ -11,6 +11,7 @@
 #include "arena.h"
 #include "config.h"
 #include "emit.h"
+#include "hot.h"
 #include "modules.h"
 #include "stack_mixed.h"
 #include "unwind.h"
@@ -26,23 +27,20 @@ struct stack_cache {
 	uint32_t *nodes;         /* of the last stack, outermost first */
 };
 
-struct stack_claim g_stack_claim;
+HOT struct stack_claim g_stack_claim;
 static const struct stack_walker *s_walker = &unwind_libunwind;
-static size_t s_depth;
+static HOT size_t s_depth;
 
 /* The fast unwinder keeps deeper stacks than are recorded, lest it must give up
  * on them: 96 bytes a frame, of which only what is used is resident. */
 #define REPLAY_DEPTH 4096u
 
-static struct stack_cache *cache_of(struct thread *thread)
+static __attribute__((noinline)) struct stack_cache *make_cache(struct thread *thread)
 {
 	size_t room = s_depth + 1;
 	size_t size = sizeof(struct stack_cache) + room * (2 * sizeof(uintptr_t) + sizeof(uint32_t));
-	struct stack_cache *cache = thread->unwind;
+	struct stack_cache *cache = arena_map(size);
 
-	if (cache)
-		return cache;
-	cache = arena_map(size);
 	if (!cache)
 		return NULL;
 	cache->pcs = (uintptr_t *)(cache + 1);
@@ -52,6 +50,11 @@ static struct stack_cache *cache_of(struct thread *thread)
 		cache->replay = unwind_replay_new(REPLAY_DEPTH);
 	thread->unwind = cache;
 	return cache;
+}
+
+static inline struct stack_cache *cache_of(struct thread *thread)
+{
+	return __builtin_expect(thread->unwind != NULL, 1) ? thread->unwind : make_cache(thread);
 }
 
 /* How many frames at the bottom are those of the former stack. */
@@ -117,11 +120,6 @@ void stack_claim_resume(void)
 	set_claim();
 }
 
-static uint32_t claimed(const struct stack_start *start)
-{
-	return stack_is_claimed(start) ? g_stack_claim.capture() : 0;
-}
-
 /* What libunwind says of the same stack, frame for frame. */
 static void verify(struct thread *thread, struct stack_cache *cache, const struct stack_start *start)
 {
@@ -177,13 +175,13 @@ static uint32_t capture_native(struct thread *thread, struct stack_cache *cache,
 	return node;
 }
 
-uint32_t stack_capture(struct thread *thread, const struct stack_start *start)
+HOT_CODE uint32_t stack_capture_native(struct thread *thread, const struct stack_start *start)
 {
 	struct stack_cache *cache;
-	uint32_t node = claimed(start);
+	uint32_t node;
 
-	if (node || s_depth == 0)
-		return node;
+	if (s_depth == 0)
+		return 0;
 	cache = cache_of(thread);
 	node = capture_native(thread, cache, start);
 	if (__builtin_expect(g_stack_claim.size == 0, 1) || !node || !cache)

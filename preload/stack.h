@@ -58,7 +58,13 @@ static inline bool stack_is_claimed(const struct stack_start *start)
 }
 
 /* Node of the calling thread's stack, 0 = none.  Call with the guard held. */
-uint32_t stack_capture(struct thread *thread, const struct stack_start *start);
+uint32_t stack_capture_native(struct thread *thread, const struct stack_start *start);
+static inline uint32_t stack_capture(struct thread *thread, const struct stack_start *start)
+{
+	const uint32_t node = stack_is_claimed(start) ? g_stack_claim.capture() : 0;
+
+	return node != 0 ? node : stack_capture_native(thread, start);
+}
 
 /* The tree (stack_tree.c): the node for `frame` called from `parent`.
  * Lock-free, append-only. */

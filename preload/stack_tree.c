@@ -12,6 +12,7 @@
  */
 #include "arena.h"
 #include "emit.h"
+#include "hot.h"
 #include "modules.h"
 #include "pool.h"
 #include "stack.h"
@@ -54,8 +55,8 @@ struct rest {
 #define PC_MASK     ((UINT64_C(1) << EPOCH_SHIFT) - 1)
 
 /* In a segment of the pool come all nodes, then the rests of all. */
-static struct pool s_nodes = {.record_size = sizeof(struct node) + sizeof(struct rest)};
-static struct node s_root;
+static HOT_WRITTEN struct pool s_nodes = POOL_INIT(s_nodes, sizeof(struct node) + sizeof(struct rest));
+static HOT_WRITTEN struct node s_root;
 static uint64_t *s_hash; /* an entry: the hash's upper half, then the node's number */
 
 static struct node *node_at(uint32_t number)
@@ -241,7 +242,7 @@ static __attribute__((noinline)) uint32_t native_find_or_add(uint32_t parent, ui
 	return find_or_add(&(struct key){.frame = frame, .parent = parent});
 }
 
-uint32_t stack_tree_native(uint32_t parent, uintptr_t pc)
+HOT_CODE uint32_t stack_tree_native(uint32_t parent, uintptr_t pc)
 {
 	const uint64_t frame = native_frame(pc);
 

@@ -22,6 +22,21 @@ struct buffer; /* writer.h */
 enum thread_life { THREAD_LIVES, THREAD_FINISHED, THREAD_CLAIMED };
 
 struct thread {
+	/* What every event needs, in two cache lines and the free list's end.  emit.c: */
+	struct buffer *buffer;
+	uint64_t seen_clock; /* the value of g_clock_now at last_ticks, else CLOCK_UNSEEN */
+	uint64_t last_block, last_object;
+	uint32_t last_stack; /* decoder state of the current buffer */
+	uint32_t limit;      /* the buffer is handed over when it holds as many events */
+	int64_t births;      /* shadow.c: births minus deaths not yet added to the generation counter */
+	void *unwind;        /* stack.c */
+	uint64_t last_ticks;
+	struct pool_cache block_free; /* shadow.c */
+
+	void *script; /* cpython_stack.c */
+	uint64_t dropped;
+	uint64_t left_out; /* events=live */
+
 	struct thread *next; /* list of all, never unlinked */
 	uint32_t number;     /* trace's thread number, from 1, new for each owner */
 	int32_t kernel_tid;
@@ -35,22 +50,6 @@ struct thread {
 	char name[16];
 	uint32_t announced;
 	uint32_t rounds; /* of the key destructor */
-
-	/* emit.c */
-	struct buffer *buffer;
-	uint32_t limit;      /* the buffer is handed over when it holds as many events */
-	uint32_t last_stack; /* decoder state of the current buffer */
-	uint64_t last_ticks, last_block, last_object;
-	uint64_t seen_clock; /* the value of g_clock_now at last_ticks, else CLOCK_UNSEEN */
-	uint64_t dropped;
-	uint64_t left_out; /* events=live */
-
-	/* shadow.c */
-	struct pool_cache block_free;
-	int64_t births; /* blocks: births minus deaths not yet added to the generation counter */
-
-	void *unwind; /* stack.c */
-	void *script; /* cpython_stack.c */
 };
 
 /* The calling thread's state; NULL when there is no memory for it.  Call with

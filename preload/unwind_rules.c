@@ -6,9 +6,10 @@
 #include "unwind_rules.h"
 
 #include "arena.h"
+#include "hot.h"
 #include "modules.h"
 
-struct unwind_rules_entry *g_unwind_rules;
+HOT struct unwind_rules_entry *g_unwind_rules;
 
 bool unwind_rules_init(void)
 {

@@ -100,9 +100,9 @@ void writer_tables_start(void)
 	path[length > 0 ? length : 0] = '\0';
 	put_pair(&chunk, CASTAWAY_PROCESS_EXE, path);
 	put_arguments(&chunk);
-	put_pair(&chunk, CASTAWAY_PROCESS_OPTIONS, g_config.options);
-	if (g_config.error[0] != '\0')
-		put_pair(&chunk, CASTAWAY_PROCESS_OPTION_ERROR, g_config.error);
+	put_pair(&chunk, CASTAWAY_PROCESS_OPTIONS, g_config_text.options);
+	if (g_config_text.error[0] != '\0')
+		put_pair(&chunk, CASTAWAY_PROCESS_OPTION_ERROR, g_config_text.error);
 	close_chunk(&chunk);
 }
 

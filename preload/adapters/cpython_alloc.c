@@ -17,6 +17,7 @@
 
 #include "../config.h"
 #include "../emit.h"
+#include "../hot.h"
 #include "../managed.h"
 #include "../object.h"
 #include "../shadow.h"
@@ -25,9 +26,9 @@
  * gets its own as its context.  What somebody else put between two of ours may
  * call the lower one, which then only passes on. */
 #define LEVELS_MAX 8
-static struct py_allocator s_next[LEVELS_MAX];
+static HOT struct py_allocator s_next[LEVELS_MAX];
 static unsigned s_levels;
-static bool s_short; /* births take the short way */
+static HOT bool s_short; /* births take the short way */
 
 static bool is_recording(void)
 {
@@ -61,25 +62,30 @@ static __attribute__((noinline)) void *born_long(void *block, size_t size, const
 
 static inline __attribute__((always_inline)) bool born_at(uintptr_t block, size_t size, uintptr_t state)
 {
-	const uint32_t stack = cpython_stack_seen(cpython_stack_frame_of(state));
+	const struct cpython_stack_entry *entry = cpython_stack_seen(state);
 
-	return stack != 0 && managed_insert_short(block, size, stack);
+	return entry != NULL && managed_insert_short(block, size, entry->node);
 }
 
 static __attribute__((noinline)) bool born_asking(uintptr_t block, size_t size)
 {
-	return born_at(block, size, cpython_stack_state());
+	const uintptr_t state = cpython_stack_state();
+
+	return state != 0 && born_at(block, size, state);
 }
 
 /* What nearly all births do: nothing here is a call but where the thread state has
  * to be asked for, so there is little to be saved for one.  False: the long way. */
 static inline __attribute__((always_inline)) bool born_short(void *block, size_t size)
 {
+	uintptr_t state;
+
 	if (!s_short || !managed_fits((uintptr_t)block, size) || block == NULL)
 		return false;
-	if (__builtin_expect(g_py_stack.thread_state == NULL, 0))
+	state = cpython_stack_state_seen();
+	if (__builtin_expect(state == 0, 0))
 		return born_asking((uintptr_t)block, size);
-	return born_at((uintptr_t)block, size, cpython_stack_state());
+	return born_at((uintptr_t)block, size, state);
 }
 
 /* A macro because the stack begins at the hook's own frame. */
@@ -95,18 +101,13 @@ struct former {
 	struct shadow_block block; /* its address is 0 when the shadow does not have it */
 };
 
-static inline bool is_ordinary(uint32_t held)
-{
-	return held - 1 < MANAGED_ELSEWHERE - 1 && !(held & MANAGED_WATCHED);
-}
-
 /* Before the real free: afterwards the address may be somebody else's. */
 static __attribute__((noinline)) void dies_long(uintptr_t address, struct former *former)
 {
 	struct thread *thread = thread_self();
-	uint32_t held = former->held;
-	uint64_t size = (held >> MANAGED_SIZE_SHIFT) * UINT64_C(8);
-	bool small = held != 0 && held < MANAGED_ELSEWHERE;
+	const uint32_t held = former->held, plain = held & ~MANAGED_WATCHED;
+	const bool small = managed_is_ordinary(plain);
+	uint64_t size = (plain >> MANAGED_SIZE_SHIFT) * UINT64_C(8);
 
 	former->block.address = 0;
 	if (thread == NULL)
@@ -130,7 +131,7 @@ static inline void dies(uintptr_t address, struct former *former)
 	struct guard guard;
 
 	former->held = managed_take(address);
-	if (__builtin_expect(s_short && is_ordinary(former->held) && object_count() == 0, 1))
+	if (__builtin_expect(s_short && managed_is_ordinary(former->held) && object_count() == 0, 1))
 		return;
 	if (guard_enter(&guard))
 		dies_long(address, former);
@@ -146,7 +147,7 @@ static void undo_death(uintptr_t address, const struct former *former)
 	if (guard_enter(&guard) && (thread = thread_self()) != NULL) {
 		if (former->held != 0)
 			managed_restore(address, former->held);
-		if (!is_ordinary(former->held) && former->block.address != 0)
+		if (!managed_is_ordinary(former->held) && former->block.address != 0)
 			shadow_restore(thread, &former->block);
 		if (g_config.python_events)
 			emit_event(thread, CASTAWAY_EVENT_REALLOC_FAILED, (uint64_t[]){address});
@@ -156,7 +157,7 @@ static void undo_death(uintptr_t address, const struct former *former)
 
 /* ---- the hook ------------------------------------------------------------------ */
 
-static void *hook_malloc(void *context, size_t size)
+static HOT_CODE void *hook_malloc(void *context, size_t size)
 {
 	const struct py_allocator *next = context;
 	void *block;
@@ -169,7 +170,7 @@ static void *hook_malloc(void *context, size_t size)
 	return BORN(block, size);
 }
 
-static void *hook_calloc(void *context, size_t count, size_t size)
+static HOT_CODE void *hook_calloc(void *context, size_t count, size_t size)
 {
 	const struct py_allocator *next = context;
 	void *block;
@@ -182,7 +183,7 @@ static void *hook_calloc(void *context, size_t count, size_t size)
 	return BORN(block, count * size);
 }
 
-static void *hook_realloc(void *context, void *old, size_t size)
+static HOT_CODE void *hook_realloc(void *context, void *old, size_t size)
 {
 	const struct py_allocator *next = context;
 	struct former former;
@@ -203,9 +204,8 @@ static void *hook_realloc(void *context, void *old, size_t size)
 	return BORN(block, size);
 }
 
-static void hook_free(void *context, void *block)
+static __attribute__((noinline)) void free_long(const struct py_allocator *next, void *block)
 {
-	const struct py_allocator *next = context;
 	struct former former;
 
 	if (block == NULL || !is_recording()) {
@@ -215,6 +215,21 @@ static void hook_free(void *context, void *block)
 		return;
 	}
 	dies((uintptr_t)block, &former);
+	guard_begin_told();
+	next->free(next->context, block);
+	guard_end_told();
+}
+
+static HOT_CODE void hook_free(void *context, void *block)
+{
+	const struct py_allocator *next = context;
+	uint32_t *slot;
+
+	if (__builtin_expect(!is_recording() || !s_short || object_count() != 0, 0) ||
+	    (slot = pagemap_peek(&g_managed, (uintptr_t)block)) == NULL || !managed_clear_ordinary(slot)) {
+		free_long(next, block);
+		return;
+	}
 	guard_begin_told();
 	next->free(next->context, block);
 	guard_end_told();

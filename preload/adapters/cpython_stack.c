@@ -17,11 +17,13 @@
 #include "../arena.h"
 #include "../config.h"
 #include "../emit.h"
+#include "../hot.h"
 #include "../managed.h"
 
 #define DEPTH_MAX 256u
 
-struct cpython_stack_state g_py_stack;
+static const uintptr_t s_ask;
+HOT struct cpython_stack_state g_py_stack = {.thread_state = &s_ask};
 
 struct frame {
 	uintptr_t code, instr; /* addresses */
@@ -86,12 +88,24 @@ static uint32_t node_of(uint32_t parent, const struct frame *frame)
 {
 	struct cpython_stack_entry *entry = cpython_stack_entry(frame->instr, parent);
 
-	if (entry->instr != frame->instr || entry->parent != parent)
-		*entry = (struct cpython_stack_entry){frame->instr, parent, new_node(parent, frame)};
-	return entry->node;
+	uint32_t node;
+
+	if (entry->instr == frame->instr && entry->parent == parent)
+		return entry->node;
+	node = new_node(parent, frame);
+	if (node != 0)
+		*entry = (struct cpython_stack_entry){frame->instr, parent, node};
+	return node;
 }
 
-uint32_t cpython_stack_top_slow(uintptr_t at)
+uintptr_t cpython_stack_state(void)
+{
+	return g_py_stack.thread_state != &s_ask ? cpython_stack_state_seen()
+						 : (uintptr_t)g_py.current_thread_state();
+}
+
+/* The node of the innermost frame that runs Python code, looked up and made. */
+static __attribute__((noinline)) uint32_t top_slow(uintptr_t at)
 {
 	struct frame frame;
 	struct guard guard;
@@ -106,15 +120,22 @@ uint32_t cpython_stack_top_slow(uintptr_t at)
 	return node;
 }
 
+static inline uint32_t top(uintptr_t state)
+{
+	const struct cpython_stack_entry *entry = cpython_stack_seen(state);
+
+	return __builtin_expect(entry != NULL, 1) ? entry->node : top_slow(cpython_stack_frame_of(state));
+}
+
 static size_t depth(void)
 {
 	return g_config.python_depth < DEPTH_MAX ? g_config.python_depth : DEPTH_MAX;
 }
 
-static uint32_t capture_chain(void)
+static uint32_t capture_chain(uintptr_t state)
 {
 	struct frame frames[DEPTH_MAX];
-	size_t count = walk(cpython_stack_frame(), frames, depth());
+	size_t count = walk(cpython_stack_frame_of(state), frames, depth());
 	uint32_t node = 0;
 
 	while (count-- > 0)
@@ -122,18 +143,25 @@ static uint32_t capture_chain(void)
 	return node;
 }
 
+static inline uint32_t capture_of(uintptr_t state)
+{
+	return __builtin_expect(g_config.python_depth == 1, 1) ? top(state) : capture_chain(state);
+}
+
 uint32_t cpython_stack_capture(struct thread *thread, const struct stack_start *start)
 {
+	uintptr_t state;
+
 	if (g_config.python_depth == 0)
 		return stack_capture(thread, start);
-	if (g_py_stack.cache == NULL)
+	if (g_py_stack.cache == NULL || (state = cpython_stack_state()) == 0)
 		return 0;
-	return g_config.python_depth == 1 ? cpython_stack_top() : capture_chain();
+	return capture_of(state);
 }
 
 /* Where a thread state keeps the identity of its thread, which is the thread
  * pointer; 0: not found. */
-static uint32_t s_thread_identity;
+static HOT uint32_t s_thread_identity;
 #define THREAD_STATE_LOOK 280u /* no thread state is smaller */
 
 static void find_identity(const void *own)
@@ -151,20 +179,25 @@ static void find_identity(const void *own)
 
 /* The state that this thread was last seen to have the lock with.  Another may
  * have one at the same address by now, with its own identity. */
-static __thread const void *t_state GUARD_TLS;
+static __thread uintptr_t t_state GUARD_TLS;
 
-static bool has_lock(void)
+static inline bool was_seen_with_lock(uintptr_t state)
 {
-	const void *current = (const void *)cpython_stack_state();
+	return state != 0 && state == t_state && s_thread_identity != 0 &&
+	       py_word((const void *)state, s_thread_identity) == arch_thread_pointer();
+}
 
-	if (__builtin_expect(current != NULL && current == t_state && s_thread_identity != 0 &&
-				     py_word(current, s_thread_identity) == arch_thread_pointer(),
-			     1))
-		return true;
-	if (current == NULL || !cpython_has_lock())
-		return false;
-	t_state = current;
-	return true;
+/* The thread state of the calling thread if it has the lock, else 0. */
+static __attribute__((noinline)) uintptr_t state_with_lock(void)
+{
+	const uintptr_t state = cpython_stack_state();
+
+	if (was_seen_with_lock(state))
+		return state;
+	if (state == 0 || !cpython_has_lock())
+		return 0;
+	t_state = state;
+	return state;
 }
 
 /* A thread that let go of the lock for a while: its frames stay as they are until
@@ -196,14 +229,15 @@ static uint32_t capture_without_lock(void)
 	return node;
 }
 
-/* What the interpreter, or a library that it called, takes from malloc. */
-static uint32_t capture_for_malloc(void)
+/* What the interpreter, or a library that it called, takes from malloc; claimed only
+ * where there is a cache. */
+static HOT_CODE uint32_t capture_for_malloc(void)
 {
-	if (g_py_stack.cache == NULL)
-		return 0;
-	if (!has_lock())
+	uintptr_t state = cpython_stack_state_seen();
+
+	if (__builtin_expect(!was_seen_with_lock(state), 0) && (state = state_with_lock()) == 0)
 		return capture_without_lock();
-	return g_config.python_depth == 1 ? cpython_stack_top() : capture_chain();
+	return capture_of(state);
 }
 
 void cpython_stack_find_interpreter(void)
@@ -237,15 +271,16 @@ static void find_thread_state(void)
 	const uintptr_t *variable = arch_variable_of((uintptr_t)g_py.current_thread_state);
 
 	g_py_stack.thread_state =
-		variable != NULL && *variable == (uintptr_t)g_py.current_thread_state() ? variable : NULL;
+		variable != NULL && *variable == (uintptr_t)g_py.current_thread_state() ? variable : &s_ask;
 }
 
 /* Compares what the offsets give with what the interpreter says of the frame
  * that is running right now. */
 static bool agrees(struct py_object *frame_object, struct py_code *code)
 {
+	const uintptr_t state = cpython_stack_state();
+	const uintptr_t at = state != 0 ? cpython_stack_frame_of(state) : 0;
 	struct frame frame = {0};
-	uintptr_t at = cpython_stack_frame();
 
 	/* The frame object leads to the same frame by another way. */
 	if (at == 0 || py_word(frame_object, PY_FRAME_OBJECT_FRAME) != at || !read_frame(at, &frame))
@@ -274,7 +309,7 @@ bool cpython_stack_validate(void)
 	g_py_stack.current_frame = g_py_layout->current_frame;
 	g_py_stack.frame_instr = g_py_layout->frame_instr;
 	if (g_py_stack.cache == NULL && agrees(frame_object, code))
-		g_py_stack.cache = arena_map(CPYTHON_STACK_CACHE * sizeof(*g_py_stack.cache));
+		g_py_stack.cache = arena_map_used(CPYTHON_STACK_CACHE * sizeof(*g_py_stack.cache));
 	g_py.Py_DecRef((struct py_object *)code);
 	if (g_py_stack.cache != NULL && g_config.python_depth > 0)
 		claim_interpreter();

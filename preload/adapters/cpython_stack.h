@@ -13,14 +13,14 @@
 #define CPYTHON_STACK_CACHE 8192u
 
 struct cpython_stack_entry {
-	uintptr_t instr; /* address of an instruction, 0: the entry is free */
-	uint32_t parent, node;
+	uintptr_t instr;       /* address of an instruction, 0: the entry is free */
+	uint32_t parent, node; /* the node is never 0 */
 };
 
 /* Set when the layout of frames was checked; before, `cache` is NULL. */
 struct cpython_stack_state {
 	struct cpython_stack_entry *cache;
-	const uintptr_t *thread_state; /* of the thread that runs; NULL: one must ask */
+	const uintptr_t *thread_state; /* of the thread that runs; a word of 0 where one must ask */
 	int32_t cframe, current_frame, frame_instr;
 };
 extern struct cpython_stack_state g_py_stack;
@@ -32,48 +32,37 @@ static inline struct cpython_stack_entry *cpython_stack_entry(uintptr_t instr, u
 	return &g_py_stack.cache[hash >> 32 & (CPYTHON_STACK_CACHE - 1)];
 }
 
+/* The thread state of who has the interpreter's lock, 0: one must ask. */
+static inline uintptr_t cpython_stack_state_seen(void)
+{
+	return __atomic_load_n(g_py_stack.thread_state, __ATOMIC_RELAXED);
+}
+
+/* The same, asked for where it must be; 0: nobody's. */
+uintptr_t cpython_stack_state(void);
+
+/* Of a thread state in use, which always has a cframe, if there are such. */
 static inline uintptr_t cpython_stack_frame_of(uintptr_t state)
 {
-	if (g_py_stack.cframe >= 0 && state != 0)
+	if (g_py_stack.cframe >= 0)
 		state = py_word((void *)state, g_py_stack.cframe);
-	return state != 0 ? py_word((void *)state, g_py_stack.current_frame) : 0;
+	return py_word((void *)state, g_py_stack.current_frame);
 }
 
-/* The thread state of who has the interpreter's lock. */
-static inline uintptr_t cpython_stack_state(void)
+/* The innermost frame that runs Python code as it was seen before, else NULL: no
+ * calls.  Only where g_py_stack.cache is not NULL and the configured depth is 1, so
+ * that no entry has a parent. */
+static inline const struct cpython_stack_entry *cpython_stack_seen(uintptr_t state)
 {
-	return g_py_stack.thread_state != NULL ? __atomic_load_n(g_py_stack.thread_state, __ATOMIC_RELAXED)
-					       : (uintptr_t)g_py.current_thread_state();
-}
-
-static inline uintptr_t cpython_stack_frame(void)
-{
-	return cpython_stack_frame_of(cpython_stack_state());
-}
-
-/* The node of the innermost frame that runs Python code, looked up and made. */
-uint32_t cpython_stack_top_slow(uintptr_t frame);
-
-/* The same if it was seen before, else 0: no calls.  Only where g_py_stack.cache is
- * not NULL, as the next one. */
-static inline uint32_t cpython_stack_seen(uintptr_t frame)
-{
+	const uintptr_t frame = cpython_stack_frame_of(state);
 	const struct cpython_stack_entry *entry;
 	uintptr_t instr;
 
 	if (__builtin_expect(frame == 0, 0))
-		return 0;
+		return NULL;
 	instr = py_word((void *)frame, g_py_stack.frame_instr);
 	entry = cpython_stack_entry(instr, 0);
-	return __builtin_expect(entry->instr == instr && entry->parent == 0, 1) ? entry->node : 0;
-}
-
-static inline uint32_t cpython_stack_top(void)
-{
-	const uintptr_t frame = cpython_stack_frame();
-	const uint32_t node = cpython_stack_seen(frame);
-
-	return __builtin_expect(node != 0 || frame == 0, 1) ? node : cpython_stack_top_slow(frame);
+	return __builtin_expect(entry->instr == instr, 1) ? entry : NULL;
 }
 
 bool cpython_stack_validate(void);

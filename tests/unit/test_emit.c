@@ -14,11 +14,13 @@
 #include <cmocka.h>
 
 #include "event.h"
+#include "preload/arch.h"
 #include "preload/clock.h"
 #include "preload/columns.h"
 #include "preload/config.h"
 #include "preload/emit.h"
 #include "preload/hook_loader.h"
+#include "preload/varint.h"
 #include "preload/writer_internal.h"
 #include "trace_builder.h"
 
@@ -334,17 +336,51 @@ static void test_precise_clock(void **state)
 	assert_true(s_expected[99].ticks + (UINT64_C(1) << clock_shift()) > before);
 }
 
+/* The bytes are those of codec.h. */
+static void test_varints(void **state)
+{
+	uint8_t out[CODEC_VARINT_MAX], other[CODEC_VARINT_MAX];
+
+	(void)state;
+	for (unsigned bits = 0; bits < 64; bits++) {
+		for (int delta = -1; delta <= 1; delta++) {
+			const uint64_t value = (UINT64_C(1) << bits) + (uint64_t)(int64_t)delta;
+			const size_t size = (size_t)(codec_put_varint(out, value) - out);
+
+			assert_int_equal(varint_put(other, value) - other, size);
+			assert_memory_equal(other, out, size);
+			if (value >> VARINT_SHORT_BITS != 0)
+				continue;
+			assert_int_equal(varint_put_short(other, value) - other, size);
+			assert_memory_equal(other, out, size);
+		}
+	}
+}
+
+/* From here on as on a processor that has no bit deposit. */
+static void test_without_deposits(void **state)
+{
+	(void)state;
+	g_arch_deposits = false;
+}
+
+#define TESTS                                                                                                \
+	cmocka_unit_test(test_varints), cmocka_unit_test_setup_teardown(test_all_values, set_up, tear_down), \
+		cmocka_unit_test_setup_teardown(test_full_columns, set_up, tear_down),                       \
+		cmocka_unit_test_setup_teardown(test_dropped_and_unaligned, set_up, tear_down),              \
+		cmocka_unit_test_setup_teardown(test_coarse_clock, set_up, tear_down),                       \
+		cmocka_unit_test_setup_teardown(test_idle_clock, set_up, tear_down),                         \
+		cmocka_unit_test_setup_teardown(test_precise_clock, set_up, tear_down)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_all_values, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_full_columns, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_dropped_and_unaligned, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_coarse_clock, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_idle_clock, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_precise_clock, set_up, tear_down),
+		TESTS,
+		cmocka_unit_test(test_without_deposits),
+		TESTS,
 	};
 
 	clock_init();
+	arch_init();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

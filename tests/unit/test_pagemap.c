@@ -37,11 +37,22 @@ static void test_unknown(void **state)
 
 static void test_walk(void **state)
 {
-	/* Neighbours, then the last and first granule of two leaves, of two middles,
-	 * and the last granule of all. */
+	/* Neighbours, then the last and first granule of two leaves, of two parts of a
+	 * middle, far apart in one, of two middles, and the last granule of all. */
 	static const uintptr_t addresses[] = {
-		0x0,         0x10,        0x30,           0xffff0,        0x100000,
-		0x3fffffff0, 0x400000000, 0x7f0000000000, 0x7f0000000010, 0x7ffffffffff0,
+		0x0,
+		0x10,
+		0x30,
+		0xffff0,
+		0x100000,
+		0x1ffffff0,
+		0x20000000,
+		0x400000000,
+		0x7ffffffff0,
+		0x8000000000,
+		0x7f0000000000,
+		0x7f0000000010,
+		0x7ffffffffff0,
 	};
 	const size_t count = sizeof(addresses) / sizeof(addresses[0]);
 	uintptr_t at = 0;
@@ -97,6 +108,9 @@ static void test_walk_makes_no_pages(void **state)
 	/* A page of slots is for 16 KiB of addresses. */
 	assert_int_equal(pages_exist(fd, (uintptr_t)pagemap_peek(&map, 0), 64, &exist), 64);
 	assert_true(exist == (1 | 1 << 1 | UINT64_C(1) << 40 | UINT64_C(1) << 63));
+	/* A page of a middle is for 512 MiB. */
+	assert_int_equal(pages_exist(fd, (uintptr_t)map.top[0], 64, &exist), 64);
+	assert_true(exist == 1);
 	rawio_close(fd);
 }
 

@@ -18,20 +18,32 @@
 #define MOVED     200000u
 #define HELD      512u
 #define STRESS_MS 400u
+#define SEGMENTS  (POOL_FIRST + 3u)
+#define GROWN     100000u
+_Static_assert(4 * GROWN > POOL_FIRST * POOL_SEGMENT_RECORDS, "past the first segments");
 
 struct record {
 	uint64_t link; /* overwritten while it is free */
 	uint64_t owner;
 };
 
-static struct pool s_pool = POOL_INIT(struct record), s_pair = POOL_INIT(struct record),
-		   s_plain = POOL_INIT(struct record);
+static struct pool s_pool = POOL_INIT(s_pool, sizeof(struct record)),
+		   s_pair = POOL_INIT(s_pair, sizeof(struct record)),
+		   s_plain = POOL_INIT(s_plain, sizeof(struct record)),
+		   s_grown = POOL_INIT(s_grown, sizeof(struct record));
 static uint32_t s_ring[RING], s_written, s_read;
 static uint32_t s_conflicts;
 
 static struct pool_cache *cache_of(unsigned index)
 {
 	return &g_stub_threads[index].block_free;
+}
+
+/* What the threads have is another pool's. */
+static void empty_caches(void)
+{
+	for (unsigned i = 0; i < 4; i++)
+		cache_of(i)->count = 0;
 }
 
 static void test_reuse(void **state)
@@ -51,14 +63,38 @@ static void test_segments(void **state)
 {
 	uint32_t index = 0;
 
-	for (uint32_t i = 0; i < 3u << POOL_SEGMENT_BITS; i++) {
+	for (uint32_t i = 0; i < SEGMENTS << POOL_SEGMENT_BITS; i++) {
 		index = pool_take(&s_plain, NULL);
 		((struct record *)pool_at(&s_plain, index))->owner = index;
 	}
 	for (uint32_t i = 4; i <= index; i++)
 		assert_int_equal(((struct record *)pool_at(&s_plain, i))->owner, i);
 	/* Index 3 was the last one of the test before. */
-	assert_int_equal(index, 3 + (3u << POOL_SEGMENT_BITS));
+	assert_int_equal(index, 3 + (SEGMENTS << POOL_SEGMENT_BITS));
+}
+
+/* While others grow the pool, past the segments that are near by too. */
+static void grow_body(unsigned index)
+{
+	for (uint32_t i = 0; i < GROWN; i++) {
+		uint32_t number = pool_take(&s_grown, cache_of(index));
+		uint64_t *owner = &((struct record *)pool_at(&s_grown, number))->owner;
+
+		if (__atomic_exchange_n(owner, number, __ATOMIC_RELAXED) != 0)
+			__atomic_add_fetch(&s_conflicts, 1, __ATOMIC_RELAXED);
+	}
+}
+
+static void test_growth(void **state)
+{
+	uint32_t kept = 0;
+
+	empty_caches();
+	stub_run_threads(4, grow_body);
+	assert_int_equal(s_conflicts, 0);
+	for (uint32_t i = 1; i <= s_grown.used; i++)
+		kept += ((struct record *)pool_at(&s_grown, i))->owner == i;
+	assert_int_equal(kept, 4 * GROWN);
 }
 
 /* Thread 0 takes, thread 1 gives back. */
@@ -83,6 +119,7 @@ static void pair_body(unsigned index)
 
 static void test_producer_and_consumer(void **state)
 {
+	empty_caches();
 	stub_run_threads(2, pair_body);
 	/* At most RING in flight, a full list in each thread, one batch between. */
 	assert_true(s_pair.used < RING + 2 * 257 + 256);
@@ -119,8 +156,7 @@ static void stress_body(unsigned index)
 
 static void stress(struct pool *pool, int with_lists)
 {
-	for (unsigned i = 0; i < 4; i++)
-		g_stub_threads[i].block_free.count = 0;
+	empty_caches();
 	s_stressed = pool;
 	s_with_lists = with_lists;
 	stub_run_threads(4, stress_body);
@@ -135,7 +171,7 @@ static void test_stress_lists(void **state)
 
 static void test_stress_shared(void **state)
 {
-	static struct pool shared = POOL_INIT(struct record);
+	static struct pool shared = POOL_INIT(shared, sizeof(struct record));
 
 	stress(&shared, 0);
 }
@@ -143,11 +179,9 @@ static void test_stress_shared(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_reuse),
-		cmocka_unit_test(test_segments),
-		cmocka_unit_test(test_producer_and_consumer),
-		cmocka_unit_test(test_stress_lists),
-		cmocka_unit_test(test_stress_shared),
+		cmocka_unit_test(test_reuse),        cmocka_unit_test(test_segments),
+		cmocka_unit_test(test_growth),       cmocka_unit_test(test_producer_and_consumer),
+		cmocka_unit_test(test_stress_lists), cmocka_unit_test(test_stress_shared),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
