@@ -31,7 +31,7 @@
 #define COMPRESS_MIN 128u
 /* There are many events, and what their columns repeat is found as well without the
  * entropy coding, which is most of the work. */
-#define EVENTS_LEVEL (-1)
+#define EVENTS_LEVEL (-5)
 
 static struct {
 	int fd;            /* the pump's; valid in the helper's descriptor table, or in ours */
@@ -96,13 +96,13 @@ void writer_file_reset(void)
  * (a process that executes itself again and again keeps its pid). */
 static long create(void)
 {
-	char base[sizeof(g_config.output)];
+	char base[sizeof(g_config_text.output)];
 	struct rawio_text text;
-	long fd = rawio_open(g_config.output, OPEN_FLAGS | O_CREAT | O_EXCL, 0600);
+	long fd = rawio_open(g_config_text.output, OPEN_FLAGS | O_CREAT | O_EXCL, 0600);
 
-	memcpy(base, g_config.output, sizeof(base));
+	memcpy(base, g_config_text.output, sizeof(base));
 	for (unsigned i = 1; fd == -EEXIST && i <= MAX_SUFFIX; i++) {
-		rawio_text_begin(&text, g_config.output, sizeof(g_config.output));
+		rawio_text_begin(&text, g_config_text.output, sizeof(g_config_text.output));
 		rawio_text_put(&text, base);
 		rawio_text_put(&text, ".");
 		rawio_text_put_number(&text, (uint64_t)rawio_pid());
@@ -112,7 +112,7 @@ static long create(void)
 		}
 		if (text.full)
 			return -ENAMETOOLONG;
-		fd = rawio_open(g_config.output, OPEN_FLAGS | O_CREAT | O_EXCL, 0600);
+		fd = rawio_open(g_config_text.output, OPEN_FLAGS | O_CREAT | O_EXCL, 0600);
 	}
 	return fd;
 }
@@ -192,14 +192,14 @@ bool writer_file_open(void)
 		return true;
 	writer_file_close();
 	s_file.fd = -1;
-	rawio_complain((const char *const[]){"cannot write ", g_config.output, ": ", rawio_reason(error),
+	rawio_complain((const char *const[]){"cannot write ", g_config_text.output, ": ", rawio_reason(error),
 					     "; not tracing", NULL});
 	return false;
 }
 
 bool writer_file_reopen(void)
 {
-	long fd = rawio_open(g_config.output, OPEN_FLAGS | O_APPEND, 0);
+	long fd = rawio_open(g_config_text.output, OPEN_FLAGS | O_APPEND, 0);
 
 	if (fd < 0)
 		return false;
@@ -221,14 +221,14 @@ uint64_t writer_file_size(void)
 static bool next_name(struct rawio_text *text, char *name, size_t size)
 {
 	rawio_text_begin(text, name, size);
-	rawio_text_put(text, g_config.output);
+	rawio_text_put(text, g_config_text.output);
 	rawio_text_put(text, ".next");
 	return !text->full;
 }
 
 bool writer_file_begin_next(void)
 {
-	char name[sizeof(g_config.output) + 8];
+	char name[sizeof(g_config_text.output) + 8];
 	struct rawio_text text;
 	const uint64_t full = s_file.offset;
 	long fd = next_name(&text, name, sizeof(name)) ? rawio_open(name, OPEN_FLAGS | O_CREAT | O_EXCL, 0600)
@@ -254,12 +254,12 @@ bool writer_file_begin_next(void)
 /* Not over a file that somebody else has put there. */
 bool writer_file_finish_next(void)
 {
-	char name[sizeof(g_config.output) + 8];
+	char name[sizeof(g_config_text.output) + 8];
 	struct rawio_text text;
 	struct stat st;
-	bool done = next_name(&text, name, sizeof(name)) && RAW_CALL(SYS_stat, g_config.output, &st) == 0 &&
-		    st.st_dev == s_file.device && st.st_ino == s_file.inode &&
-		    RAW_CALL(SYS_rename, name, g_config.output) == 0;
+	bool done = next_name(&text, name, sizeof(name)) &&
+		    RAW_CALL(SYS_stat, g_config_text.output, &st) == 0 && st.st_dev == s_file.device &&
+		    st.st_ino == s_file.inode && RAW_CALL(SYS_rename, name, g_config_text.output) == 0;
 
 	rawio_close(s_file.former);
 	s_file.former = -1;
