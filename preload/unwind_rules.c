@@ -34,23 +34,31 @@ static struct cfi_rule look_up(uintptr_t pc)
 	return cfi_rule_at(&section, pc - 1);
 }
 
-/* The first that no address of this epoch has; if all are taken the very first. */
+static struct unwind_rules_entry *entry_at(uintptr_t pc, unsigned way)
+{
+	const uint64_t hash = (uint64_t)pc * UINT64_C(0x9e3779b97f4a7c15);
+
+	if (way < UNWIND_RULES_LINE)
+		return &g_unwind_rules[unwind_rules_place(pc) ^ way];
+	return &g_unwind_rules[(hash >> (64 - UNWIND_RULES_BITS)) ^ (way - UNWIND_RULES_LINE)];
+}
+
+/* The first that no address of this epoch has; if all are taken, one that another
+ * address too many would hardly take. */
 static struct unwind_rules_entry *entry_for(uintptr_t pc, uint64_t epoch)
 {
-	const size_t place = unwind_rules_place(pc);
-
 	for (unsigned way = 0; way < UNWIND_RULES_WAYS; way++) {
-		struct unwind_rules_entry *entry = &g_unwind_rules[place ^ way];
+		struct unwind_rules_entry *entry = entry_at(pc, way);
 		const uint64_t key = __atomic_load_n(&entry->key, __ATOMIC_RELAXED) ^
 				     __atomic_load_n(&entry->value, __ATOMIC_RELAXED);
 
 		if (key == 0 || (key ^ unwind_rules_key(0, epoch)) >> UNWIND_RULES_EPOCH_SHIFT != 0)
 			return entry;
 	}
-	return &g_unwind_rules[place];
+	return entry_at(pc, UNWIND_RULES_LINE);
 }
 
-__attribute__((noinline, cold)) struct cfi_rule unwind_rules_derive(uintptr_t pc, uint64_t epoch)
+static __attribute__((noinline, cold)) struct cfi_rule derive(uintptr_t pc, uint64_t epoch)
 {
 	struct unwind_rules_entry *entry = entry_for(pc, epoch);
 	const struct cfi_rule rule = look_up(pc);
@@ -58,4 +66,14 @@ __attribute__((noinline, cold)) struct cfi_rule unwind_rules_derive(uintptr_t pc
 	__atomic_store_n(&entry->value, pack(rule), __ATOMIC_RELAXED);
 	__atomic_store_n(&entry->key, unwind_rules_key(pc, epoch) ^ pack(rule), __ATOMIC_RELAXED);
 	return rule;
+}
+
+__attribute__((noinline)) struct cfi_rule unwind_rules_find_elsewhere(uintptr_t pc, uint64_t epoch)
+{
+	uint64_t value;
+
+	for (unsigned way = 1; way < UNWIND_RULES_WAYS; way++)
+		if (unwind_rules_holds(entry_at(pc, way), pc, epoch, &value))
+			return unwind_rules_unpack(value);
+	return derive(pc, epoch);
 }

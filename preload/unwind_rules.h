@@ -16,9 +16,10 @@
 
 /* 1 MiB, of which only what is used is resident. */
 #define UNWIND_RULES_BITS 16
-/* Where an address is looked for, from its place on: the other one is the place of
- * its neighbours. */
-#define UNWIND_RULES_WAYS 2u
+/* Where an address is looked for: in its place, then in those of its neighbours in
+ * the same cache line, then in another line.  Code can have a call every few bytes. */
+#define UNWIND_RULES_LINE 4u
+#define UNWIND_RULES_WAYS (2 * UNWIND_RULES_LINE)
 
 /* An entry is valid when key ^ value gives the address: a mixture of two writes
  * gives none.  The epoch of the modules is part of it. */
@@ -53,23 +54,26 @@ static inline size_t unwind_rules_place(uintptr_t pc)
 	return (pc >> 4 ^ pc >> 19 ^ pc >> 32) & ((1u << UNWIND_RULES_BITS) - 1);
 }
 
-struct cfi_rule unwind_rules_derive(uintptr_t pc, uint64_t epoch);
+/* Whether an entry is that of an address; then *value is what it says. */
+static inline bool unwind_rules_holds(const struct unwind_rules_entry *entry, uintptr_t pc, uint64_t epoch,
+				      uint64_t *value)
+{
+	*value = __atomic_load_n(&entry->value, __ATOMIC_RELAXED);
+	return (__atomic_load_n(&entry->key, __ATOMIC_RELAXED) ^ *value) == unwind_rules_key(pc, epoch);
+}
+
+/* Not in its place: elsewhere, or derived. */
+struct cfi_rule unwind_rules_find_elsewhere(uintptr_t pc, uint64_t epoch);
 
 /* At the return address pc, in the modules as they are at that epoch. */
 static inline struct cfi_rule unwind_rules_find(uintptr_t pc, uint64_t epoch)
 {
-	const size_t place = unwind_rules_place(pc);
+	uint64_t value;
 
-	for (unsigned way = 0; way < UNWIND_RULES_WAYS; way++) {
-		const struct unwind_rules_entry *entry = &g_unwind_rules[place ^ way];
-		const uint64_t value = __atomic_load_n(&entry->value, __ATOMIC_RELAXED);
-
-		if (__builtin_expect((__atomic_load_n(&entry->key, __ATOMIC_RELAXED) ^ value) ==
-					     unwind_rules_key(pc, epoch),
-				     1))
-			return unwind_rules_unpack(value);
-	}
-	return unwind_rules_derive(pc, epoch);
+	if (__builtin_expect(unwind_rules_holds(&g_unwind_rules[unwind_rules_place(pc)], pc, epoch, &value),
+			     1))
+		return unwind_rules_unpack(value);
+	return unwind_rules_find_elsewhere(pc, epoch);
 }
 
 #endif
