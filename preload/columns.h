@@ -48,6 +48,15 @@ void columns_begin(struct buffer *buffer);
 /* Whether one more event fits, whatever it holds. */
 bool columns_have_room(const struct buffer *buffer);
 
+/* Whether one more time does, however long nothing was recorded. */
+static inline bool columns_have_time(const struct buffer *buffer)
+{
+	_Static_assert(CASTAWAY_COLUMN_OPCODE == 0 && CASTAWAY_COLUMN_TIME == 1, "where the times end");
+
+	return buffer->columns[CASTAWAY_COLUMN_TIME] + CODEC_VARINT_MAX <=
+	       buffer->bytes + COLUMNS_SIZE_OPCODE + COLUMNS_SIZE_TIME;
+}
+
 /* The part [buffer->flushed, filled) of the events as an EVENTS payload, which
  * takes at most WRITER_STAGING bytes; it counts as flushed.  `whole`: nobody adds
  * to the buffer any more, and `filled` is all of it.  Returns the payload's end. */

@@ -49,6 +49,8 @@ static __attribute__((noinline)) uint8_t advance(struct thread *thread, enum cas
 
 	if (__builtin_expect(ticks >= __atomic_load_n(&g_clock_deadline, __ATOMIC_RELAXED), 0))
 		writer_tick();
+	if (thread->buffer != NULL && !columns_have_time(thread->buffer))
+		give(thread);
 	if (thread->buffer == NULL && renew(thread, ticks) == NULL)
 		return 0;
 	buffer = thread->buffer;

@@ -258,6 +258,29 @@ static void test_full_columns(void **state)
 	check();
 }
 
+/* Long waits between events take more of their column than others. */
+static void test_long_waits(void **state)
+{
+	const uint64_t wait = UINT64_C(1) << 45, first = s_serial;
+	uint64_t began;
+
+	for (unsigned i = 0; i < 2 * COLUMNS_EVENTS; i++) {
+		const uint64_t block = 16 * (i % 100 + 1);
+
+		expect(CASTAWAY_EVENT_FREE, (const uint64_t[]){block, i});
+		s_thread.last_ticks -= wait; /* as if it had been so long ago */
+		emit_free(&s_thread, block, i);
+	}
+	assert_true(s_serial - first > 3);
+	began = s_buffer.base_ticks;
+	check();
+	/* All but the first of a buffer. */
+	for (size_t i = s_count - 10; i < s_count; i++)
+		assert_in_range(s_expected[i].ticks - s_expected[i - 1].ticks,
+				wait - (UINT64_C(1) << clock_shift()), wait + UINT64_C(60000000000));
+	assert_true(s_expected[s_count - 1].ticks > began);
+}
+
 static void test_dropped_and_unaligned(void **state)
 {
 	emit_alloc(&s_thread, 0x1004, 8, 1);
@@ -367,6 +390,7 @@ static void test_without_deposits(void **state)
 #define TESTS                                                                                                \
 	cmocka_unit_test(test_varints), cmocka_unit_test_setup_teardown(test_all_values, set_up, tear_down), \
 		cmocka_unit_test_setup_teardown(test_full_columns, set_up, tear_down),                       \
+		cmocka_unit_test_setup_teardown(test_long_waits, set_up, tear_down),                         \
 		cmocka_unit_test_setup_teardown(test_dropped_and_unaligned, set_up, tear_down),              \
 		cmocka_unit_test_setup_teardown(test_coarse_clock, set_up, tear_down),                       \
 		cmocka_unit_test_setup_teardown(test_idle_clock, set_up, tear_down),                         \
