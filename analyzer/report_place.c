@@ -12,17 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Modules whose frames are machinery: the caller of these is the place. */
+/* How modules begin whose frames are machinery: the caller of these is the place. */
+static const char *const c_library[] = {"libc.so", "libc-"};
 static const char *const machinery[] = {
-	"libc.so",
-	"libc-",
-	"ld-linux",
-	"libstdc++.so",
-	"libglib-2.0.so",
-	"libgobject-2.0.so",
-	"libgstreamer-1.0.so",
-	"libpthread",
-	"libpython",
+	"ld-linux",   "libstdc++.so", "libglib-2.0.so", "libgobject-2.0.so", "libgstreamer-1.0.so",
+	"libpthread", "libpython",
 };
 
 /* Everything below (outside of) one of these is the start of the program or
@@ -38,6 +32,20 @@ const char *report_place_base(const char *path)
 	return slash != NULL ? slash + 1 : path;
 }
 
+static bool begins_as(const char *module, const char *const *names, size_t count)
+{
+	for (size_t i = 0; module != NULL && i < count; i++)
+		if (strncmp(module, names[i], strlen(names[i])) == 0)
+			return true;
+	return false;
+}
+
+static bool is_c_library(const struct symbols_frame *frame)
+{
+	return begins_as(report_place_base(frame->module), c_library,
+			 sizeof(c_library) / sizeof(c_library[0]));
+}
+
 static bool is_machinery(const struct symbols_frame *frame)
 {
 	const char *module = report_place_base(frame->module);
@@ -45,9 +53,8 @@ static bool is_machinery(const struct symbols_frame *frame)
 	/* Functions of its headers that were inlined into the program. */
 	if (frame->file != NULL && strstr(frame->file, "/glib-2.0/") != NULL)
 		return true;
-	for (size_t i = 0; module != NULL && i < sizeof(machinery) / sizeof(machinery[0]); i++)
-		if (strncmp(module, machinery[i], strlen(machinery[i])) == 0)
-			return true;
+	if (is_c_library(frame) || begins_as(module, machinery, sizeof(machinery) / sizeof(machinery[0])))
+		return true;
 	return frame->function != NULL && strncmp(frame->function, "operator new", 12) == 0;
 }
 
@@ -104,10 +111,7 @@ size_t report_place_pick(const struct symbols_frame *frames, size_t count)
 /* Without the C library's debug symbols its part of a start has no name. */
 static bool is_nameless_start(const struct symbols_frame *frame)
 {
-	const char *module = report_place_base(frame->module);
-
-	return frame->function == NULL && module != NULL &&
-	       (strncmp(module, "libc.so", 7) == 0 || strncmp(module, "libc-", 5) == 0);
+	return frame->function == NULL && is_c_library(frame);
 }
 
 size_t report_place_stack(const struct report_model *model, uint32_t stack, struct symbols_frame **ret)
