@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Where the variables lie that every event reads.  The processor knows the places
- * of some 64 pages at a time, and the target needs most of them: variables in ten
- * pages cost it more than the instructions that read them.
+ * Where the variables lie that every event reads: side by side.  Between two events
+ * the target needs the processor's caches, and the list of pages that it knows, for
+ * itself; what lies in ten places is gone by the next event more often than what lies
+ * in three (measured: 2 % of an allocation-bound Python program's time).
  */
 #ifndef HOT_H
 #define HOT_H
