@@ -37,12 +37,16 @@ void columns_begin(struct buffer *buffer)
 
 bool columns_have_room(const struct buffer *buffer)
 {
-	const uint8_t *end = buffer->bytes;
+	const uint8_t *begin = buffer->bytes;
 
 	for (unsigned i = 0; i < CASTAWAY_COLUMN_COUNT; i++) {
-		end += k_sizes[i];
-		if (end - buffer->columns[i] < (ptrdiff_t)COLUMNS_SLACK)
+		const size_t share = (size_t)buffer->filled * ((k_sizes[i] - COLUMNS_SLACK) / COLUMNS_EVENTS);
+
+		/* The time's end is looked at wherever there is one. */
+		if (i != CASTAWAY_COLUMN_TIME &&
+		    (size_t)(buffer->columns[i] - begin) > share + COLUMNS_EXCESS)
 			return false;
+		begin += k_sizes[i];
 	}
 	return true;
 }

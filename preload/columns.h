@@ -24,8 +24,10 @@
 	X(STRING, 1)     \
 	X(INTEGER, 1)
 
-/* For the events that may take more, and for what an encoder writes beyond its value. */
-#define COLUMNS_SLACK (CASTAWAY_EVENT_MAX_FIELDS * CODEC_VARINT_MAX + 14u)
+/* For the events that may take more: what they can take beyond that before the buffer
+ * ends, and one of them, and what an encoder writes beyond its value. */
+#define COLUMNS_EXCESS 1024u
+#define COLUMNS_SLACK  (COLUMNS_EXCESS + CASTAWAY_EVENT_MAX_FIELDS * CODEC_VARINT_MAX + 14u)
 
 #define COLUMNS_ADDRESS_MAX ((UINT64_C(1) << 47) - 1)
 #define COLUMNS_NUMBER_MAX  ((UINT64_C(1) << 48) - 1)
@@ -45,7 +47,8 @@ extern const char *const g_columns_signatures[CASTAWAY_EVENT_TIMED];
 /* All columns begin anew. */
 void columns_begin(struct buffer *buffer);
 
-/* Whether one more event fits, whatever it holds. */
+/* Whether one more event fits, whatever it holds, and all that may follow without a
+ * look at it. */
 bool columns_have_room(const struct buffer *buffer);
 
 /* Whether one more time does, however long nothing was recorded. */

@@ -258,6 +258,27 @@ static void test_full_columns(void **state)
 	check();
 }
 
+/* Events that take more than their share, and then ones that take all of it. */
+static void test_after_large_values(void **state)
+{
+	/* The column behind that of the objects. */
+	expect(CASTAWAY_EVENT_ALLOC, (const uint64_t[]){16, 123, 1});
+	emit_alloc(&s_thread, 16, 123, 1);
+	for (unsigned i = 0; i < 5000; i++) {
+		const uint64_t links[] = {0, UINT64_C(1) << 62, 1, 2}; /* 20 bytes of objects */
+
+		expect(CASTAWAY_EVENT_LINK, links);
+		emit_event(&s_thread, CASTAWAY_EVENT_LINK, links);
+	}
+	for (unsigned i = 0; i < 2 * COLUMNS_EVENTS; i++) {
+		const uint64_t far = i & 1 ? COLUMNS_ADDRESS_MAX : 0;
+
+		expect(CASTAWAY_EVENT_REF, (const uint64_t[]){far, i & 1 ? INT32_MAX : 0});
+		emit_count(&s_thread, CASTAWAY_EVENT_REF, far, i & 1 ? INT32_MAX : 0);
+	}
+	check();
+}
+
 /* Long waits between events take more of their column than others. */
 static void test_long_waits(void **state)
 {
@@ -390,6 +411,7 @@ static void test_without_deposits(void **state)
 #define TESTS                                                                                                \
 	cmocka_unit_test(test_varints), cmocka_unit_test_setup_teardown(test_all_values, set_up, tear_down), \
 		cmocka_unit_test_setup_teardown(test_full_columns, set_up, tear_down),                       \
+		cmocka_unit_test_setup_teardown(test_after_large_values, set_up, tear_down),                 \
 		cmocka_unit_test_setup_teardown(test_long_waits, set_up, tear_down),                         \
 		cmocka_unit_test_setup_teardown(test_dropped_and_unaligned, set_up, tear_down),              \
 		cmocka_unit_test_setup_teardown(test_coarse_clock, set_up, tear_down),                       \
