@@ -76,6 +76,12 @@ def valgrind_sites(path):
     return sites
 
 
+def is_hidden(place):
+    """fontconfig knows the elements of a pattern by their distance from it: whether a pointer that was left
+    behind somewhere leads to them is chance, for both (6 sites or 5 here, from run to run)."""
+    return place[0].startswith("libfontconfig.so")
+
+
 class Twice:
     """Runs a program under each of the two, in the same way."""
 
@@ -121,7 +127,7 @@ class Twice:
         ours, certain = castaway_sites(found), lost[LOST[0]] | lost[LOST[1]]
         print("# %d blocks; castaway: %d sites leaked, Valgrind: %d definitely and %d indirectly; %d in common" % (
             found["summary"]["blocks"], len(ours), len(lost[LOST[0]]), len(lost[LOST[1]]), len(set(ours) & certain)))
-        equal([s for s in ours if s not in certain], [], "leaked for castaway only")
+        equal([s for s in ours if s not in certain and not is_hidden(s)], [], "leaked for castaway only")
         missed = [s for s in lost[LOST[0]] if s not in ours]
         for one in missed:
             print("# only Valgrind: %s" % " < ".join(one))
