@@ -100,13 +100,18 @@ bool arena_range(size_t index, uint64_t *start, uint64_t *end)
 	return true;
 }
 
+static size_t whole_pages(size_t size)
+{
+	return (size + PAGE - 1) & ~(size_t)(PAGE - 1);
+}
+
 void *arena_map(size_t size)
 {
 	long address;
 
 	if (size == 0 || size > SIZE_MAX - PAGE)
 		return NULL;
-	size = (size + PAGE - 1) & ~(size_t)(PAGE - 1);
+	size = whole_pages(size);
 	address = RAW_CALL(SYS_mmap, 0, size, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (address < 0 && address > -(long)PAGE)
@@ -116,29 +121,29 @@ void *arena_map(size_t size)
 	return (void *)address;
 }
 
-void *arena_map_large(size_t size)
+/* Kernels that do not know the advice go without. */
+static void *map_advised(size_t size, int advice)
 {
 	void *pages = arena_map(size);
 
 	if (pages != NULL)
-		(void)RAW_CALL(SYS_madvise, pages, (size + PAGE - 1) & ~(size_t)(PAGE - 1), MADV_HUGEPAGE);
+		(void)RAW_CALL(SYS_madvise, pages, whole_pages(size), advice);
 	return pages;
+}
+
+void *arena_map_large(size_t size)
+{
+	return map_advised(size, MADV_HUGEPAGE);
 }
 
 void *arena_map_used(size_t size)
 {
-	void *pages = arena_map(size);
-
-	/* Kernels before 5.14 do not know it. */
-	if (pages != NULL)
-		(void)RAW_CALL(SYS_madvise, pages, (size + PAGE - 1) & ~(size_t)(PAGE - 1),
-			       MADV_POPULATE_WRITE);
-	return pages;
+	return map_advised(size, MADV_POPULATE_WRITE); /* since 5.14 */
 }
 
 void arena_unmap(void *pages, size_t size)
 {
-	size = (size + PAGE - 1) & ~(size_t)(PAGE - 1);
+	size = whole_pages(size);
 	forget((uintptr_t)pages);
 	(void)RAW_CALL(SYS_munmap, pages, size);
 	__atomic_fetch_sub(&s_mapped, size, __ATOMIC_RELAXED);

@@ -86,11 +86,6 @@ static inline void end(struct thread *thread, struct buffer *buffer, uint8_t opc
 		give(thread);
 }
 
-__attribute__((noinline)) uint8_t *varint_put_otherwise(uint8_t *out, uint64_t value)
-{
-	return codec_put_varint_narrow(out, value);
-}
-
 /* A value below 2^VARINT_SHORT_BITS. */
 static inline void put(struct buffer *buffer, enum castaway_column column, uint64_t value)
 {

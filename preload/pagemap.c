@@ -18,7 +18,6 @@
 #define PAGE_SLOTS (PAGES_SIZE / sizeof(uint32_t))
 #define LEAF_PAGES (LEAF_SLOTS / PAGE_SLOTS)
 _Static_assert(LEAF_PAGES == 64, "a leaf has a bit for each page");
-#define MID_PARTS (MID_SLOTS / PAGEMAP_MID_PART)
 _Static_assert(PAGEMAP_MID_PART * sizeof(void *) == PAGES_SIZE, "a part is a page");
 
 static void announce(struct pagemap_mid *mid, size_t index)
@@ -28,34 +27,23 @@ static void announce(struct pagemap_mid *mid, size_t index)
 	__atomic_fetch_or(&mid->parts[part / 64], UINT64_C(1) << part % 64, __ATOMIC_RELEASE);
 }
 
-/* The first part with a leaf from this one on, MID_PARTS when there is none. */
-static size_t next_part(const struct pagemap_mid *mid, size_t part)
+static bool is_announced(const struct pagemap_mid *mid, size_t index)
 {
-	while (part < MID_PARTS) {
-		const uint64_t rest = __atomic_load_n(&mid->parts[part / 64], __ATOMIC_ACQUIRE) >> part % 64;
+	const size_t part = index / PAGEMAP_MID_PART;
 
-		if (rest)
-			return part + (size_t)__builtin_ctzll(rest);
-		part = (part / 64 + 1) * 64;
-	}
-	return MID_PARTS;
+	return __atomic_load_n(&mid->parts[part / 64], __ATOMIC_ACQUIRE) >> part % 64 & 1;
 }
 
 /* The first leaf from this one on, MID_SLOTS when there is none. */
 static size_t next_leaf(const struct pagemap_mid *mid, size_t index)
 {
-	while (index < MID_SLOTS) {
-		const size_t part = next_part(mid, index / PAGEMAP_MID_PART);
-		const size_t end = (part + 1) * PAGEMAP_MID_PART;
-
-		if (part == MID_PARTS)
+	for (; index < MID_SLOTS; index++) {
+		if (!is_announced(mid, index))
+			index |= PAGEMAP_MID_PART - 1; /* the last of its part */
+		else if (__atomic_load_n(&mid->leaves[index], __ATOMIC_ACQUIRE))
 			break;
-		for (index = index > end - PAGEMAP_MID_PART ? index : end - PAGEMAP_MID_PART; index < end;
-		     index++)
-			if (__atomic_load_n(&mid->leaves[index], __ATOMIC_ACQUIRE))
-				return index;
 	}
-	return MID_SLOTS;
+	return index;
 }
 
 uint32_t *pagemap_slot(struct pagemap *map, uintptr_t address)

@@ -47,19 +47,10 @@ static uint8_t **table_for(struct pool *pool, uint32_t segment)
 
 static bool segment_ready(struct pool *pool, uint32_t segment)
 {
-	uint8_t **table = table_for(pool, segment), **where = table ? &table[segment] : NULL;
-	uint8_t *known = where ? __atomic_load_n(where, __ATOMIC_ACQUIRE) : NULL;
-	size_t size = (size_t)pool->record_size << POOL_SEGMENT_BITS;
-	uint8_t *fresh;
+	uint8_t **table = table_for(pool, segment);
+	const size_t size = (size_t)pool->record_size << POOL_SEGMENT_BITS;
 
-	if (known || !where)
-		return known != NULL;
-	fresh = arena_map(size);
-	if (!fresh)
-		return false;
-	if (!__atomic_compare_exchange_n(where, &known, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-		arena_unmap(fresh, size);
-	return true;
+	return table != NULL && arena_map_once((void **)&table[segment], size) != NULL;
 }
 
 /* Up to `want` records that were never used: the first index, 0 when full. */

@@ -11,7 +11,11 @@
 
 #define VARINT_SHORT_BITS 56
 
-uint8_t *varint_put_otherwise(uint8_t *out, uint64_t value);
+/* Without the instruction, and values that need more than eight bytes. */
+static __attribute__((noinline)) uint8_t *varint_put_otherwise(uint8_t *out, uint64_t value)
+{
+	return codec_put_varint_narrow(out, value);
+}
 
 /* A value below 2^VARINT_SHORT_BITS.  CODEC_VARINT_MAX bytes at `out` may be
  * written, whatever counts; returns the end. */
