@@ -61,8 +61,7 @@ static HOT_CODE bool death(void *block, struct shadow_block *former, const struc
 		__builtin_prefetch((const char *)block - 2 * sizeof(size_t), 1);
 		/* Where an interpreter gives a buffer back says nothing of the program. */
 		stack = g_config.free_stacks && !stack_is_claimed(start) ? stack_capture(thread, start) : 0;
-		known = former ? shadow_remove(thread, (uintptr_t)block, former)
-			       : shadow_remove_at(thread, slot, (uintptr_t)block);
+		known = shadow_remove_at(thread, slot, (uintptr_t)block, former);
 		if (known)
 			emit_free(thread, (uintptr_t)block, stack);
 	}

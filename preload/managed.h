@@ -85,9 +85,11 @@ static inline uint32_t managed_take(uintptr_t address)
 }
 
 /* The end of a block, where it is ordinary; else false, and nothing was done. */
-static inline bool managed_clear_ordinary(uint32_t *slot)
+static inline bool managed_end_ordinary(uintptr_t address)
 {
-	if (__builtin_expect(!managed_is_ordinary(__atomic_load_n(slot, __ATOMIC_RELAXED)), 0))
+	uint32_t *slot = pagemap_peek(&g_managed, address);
+
+	if (__builtin_expect(!slot || !managed_is_ordinary(__atomic_load_n(slot, __ATOMIC_RELAXED)), 0))
 		return false;
 	__atomic_store_n(slot, 0, __ATOMIC_RELAXED);
 	return true;

@@ -43,8 +43,8 @@ void shadow_restore(struct thread *thread, const struct shadow_block *former)
 	if (!slot)
 		shadow_not_inserted(former->address);
 	else
-		shadow_store(thread, slot, former->size | (uint64_t)former->runtime << SHADOW_SIZE_BITS,
-			     former->birth_pass, former->stack);
+		shadow_store(thread, slot, shadow_pack(former->size, former->runtime), former->birth_pass,
+			     former->stack);
 }
 
 static void describe(uintptr_t address, const struct shadow_record *block, struct shadow_block *ret)
@@ -56,9 +56,10 @@ static void describe(uintptr_t address, const struct shadow_record *block, struc
 	ret->birth_pass = block->birth;
 }
 
-bool shadow_remove(struct thread *thread, uintptr_t address, struct shadow_block *former)
+bool shadow_remove_described(struct thread *thread, uint32_t *slot, uintptr_t address,
+			     struct shadow_block *former)
 {
-	const uint32_t index = address & 7 ? 0 : pagemap_take(shadow_slot(address));
+	const uint32_t index = address & 7 ? 0 : pagemap_take(slot);
 	struct shadow_block dead;
 
 	if (!index)
@@ -71,6 +72,11 @@ bool shadow_remove(struct thread *thread, uintptr_t address, struct shadow_block
 	if (former)
 		*former = dead;
 	return true;
+}
+
+bool shadow_remove(struct thread *thread, uintptr_t address, struct shadow_block *former)
+{
+	return shadow_remove_at(thread, shadow_slot(address), address, former);
 }
 
 void shadow_forget(uintptr_t address)

@@ -35,6 +35,8 @@ extern struct pool g_shadow_records;
 
 void shadow_count_batch(struct thread *thread);
 void shadow_not_inserted(uintptr_t address);
+bool shadow_remove_described(struct thread *thread, uint32_t *slot, uintptr_t address,
+			     struct shadow_block *former);
 
 static inline struct pagemap *shadow_map_of(uintptr_t address)
 {
@@ -63,6 +65,11 @@ static inline void shadow_count_births(struct thread *thread, int64_t births)
 	if (__builtin_expect(thread->births >= SHADOW_BIRTHS_BATCH || thread->births <= -SHADOW_BIRTHS_BATCH,
 			     0))
 		shadow_count_batch(thread);
+}
+
+static inline uint64_t shadow_pack(uint64_t size, uint8_t runtime)
+{
+	return (size < SHADOW_SIZE_MAX ? size : SHADOW_SIZE_MAX) | (uint64_t)runtime << SHADOW_SIZE_BITS;
 }
 
 static inline void shadow_store(struct thread *thread, uint32_t *slot, uint64_t size_runtime, uint32_t birth,
@@ -104,20 +111,19 @@ static inline void shadow_insert_at(struct thread *thread, uint32_t *slot, uintp
 	}
 	/* As in CPython, the newborn that starts a pass is not part of it. */
 	shadow_count_births(thread, 1);
-	shadow_store(thread, slot,
-		     (size < SHADOW_SIZE_MAX ? size : SHADOW_SIZE_MAX) | (uint64_t)runtime
-										 << SHADOW_SIZE_BITS,
-		     generation_birth(CASTAWAY_DOMAIN_BLOCKS), stack);
+	shadow_store(thread, slot, shadow_pack(size, runtime), generation_birth(CASTAWAY_DOMAIN_BLOCKS),
+		     stack);
 }
 
-/* A block dies (before the real call), of which nobody asks what it was: its record
- * is long out of the cache. */
-static inline bool shadow_remove_at(struct thread *thread, uint32_t *slot, uintptr_t address)
+/* A block dies (before the real call).  Mostly nobody asks what it was, and its
+ * record is long out of the cache. */
+static inline bool shadow_remove_at(struct thread *thread, uint32_t *slot, uintptr_t address,
+				    struct shadow_block *former)
 {
 	uint32_t index;
 
-	if (__builtin_expect(object_count() != 0 || (address & 7), 0))
-		return shadow_remove(thread, address, NULL);
+	if (__builtin_expect(former != NULL || object_count() != 0 || (address & 7), 0))
+		return shadow_remove_described(thread, slot, address, former);
 	index = pagemap_take(slot);
 	if (__builtin_expect(!index, 0))
 		return false;

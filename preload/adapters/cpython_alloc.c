@@ -204,6 +204,13 @@ static HOT_CODE void *hook_realloc(void *context, void *old, size_t size)
 	return BORN(block, size);
 }
 
+static inline void free_told(const struct py_allocator *next, void *block)
+{
+	guard_begin_told();
+	next->free(next->context, block);
+	guard_end_told();
+}
+
 static __attribute__((noinline)) void free_long(const struct py_allocator *next, void *block)
 {
 	struct former former;
@@ -215,24 +222,17 @@ static __attribute__((noinline)) void free_long(const struct py_allocator *next,
 		return;
 	}
 	dies((uintptr_t)block, &former);
-	guard_begin_told();
-	next->free(next->context, block);
-	guard_end_told();
+	free_told(next, block);
 }
 
 static HOT_CODE void hook_free(void *context, void *block)
 {
-	const struct py_allocator *next = context;
-	uint32_t *slot;
-
-	if (__builtin_expect(!is_recording() || !s_short || object_count() != 0, 0) ||
-	    (slot = pagemap_peek(&g_managed, (uintptr_t)block)) == NULL || !managed_clear_ordinary(slot)) {
-		free_long(next, block);
-		return;
-	}
-	guard_begin_told();
-	next->free(next->context, block);
-	guard_end_told();
+	if (__builtin_expect(is_recording() && s_short && object_count() == 0 &&
+				     managed_end_ordinary((uintptr_t)block),
+			     1))
+		free_told(context, block);
+	else
+		free_long(context, block);
 }
 
 bool cpython_alloc_installed(void)

@@ -22,7 +22,7 @@
 
 #define DEPTH_MAX 256u
 
-static const uintptr_t s_ask;
+static const uintptr_t s_ask; /* where the state must be asked for */
 HOT struct cpython_stack_state g_py_stack = {.thread_state = &s_ask};
 
 struct frame {
@@ -87,7 +87,6 @@ static uint32_t new_node(uint32_t parent, const struct frame *frame)
 static uint32_t node_of(uint32_t parent, const struct frame *frame)
 {
 	struct cpython_stack_entry *entry = cpython_stack_entry(frame->instr, parent);
-
 	uint32_t node;
 
 	if (entry->instr == frame->instr && entry->parent == parent)
