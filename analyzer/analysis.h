@@ -147,6 +147,15 @@ struct analysis_summary {
 
 struct slots;
 
+/* By what a structure was found. */
+enum analysis_pool {
+	ANALYSIS_POOL_STRANDED,
+	ANALYSIS_POOL_LATENT,
+	ANALYSIS_POOL_LOST,
+	ANALYSIS_POOL_HIDDEN,
+	ANALYSIS_POOL_COUNT
+};
+
 struct analysis {
 	struct trace *trace; /* borrowed */
 	struct replay *replay;
@@ -171,7 +180,7 @@ struct analysis {
 	size_t acquired_count;
 	uint64_t *retained; /* per node: bytes that it alone keeps, of what is dead; NULL unless asked for */
 	uint32_t inexact;   /* objects with more references than counts; also in the trace's limits */
-	uint32_t *pools[4]; /* back the arrays of the structures: stranded, latent, lost, hidden */
+	uint32_t *pools[ANALYSIS_POOL_COUNT]; /* back the arrays of the structures */
 };
 
 /* Borrows `trace`, which must outlive the analysis. */

@@ -13,7 +13,7 @@
 #include "lost.h"
 
 enum error_code findings_take(struct analysis *analysis, const struct analysis_options *options,
-			      struct verdict_result *result, unsigned pool, struct error *error)
+			      struct verdict_result *result, enum analysis_pool pool, struct error *error)
 {
 	size_t room = analysis->structure_count + result->count;
 	struct structure *structures = realloc(analysis->structures, (room + 1) * sizeof(*structures));

@@ -8,9 +8,9 @@
 #include "verdict.h"
 
 /* Takes the structures of `result` that pass the options over into the
- * analysis, in its pool number `pool`. */
+ * analysis, with the arrays in `pool`. */
 enum error_code findings_take(struct analysis *analysis, const struct analysis_options *options,
-			      struct verdict_result *result, unsigned pool, struct error *error);
+			      struct verdict_result *result, enum analysis_pool pool, struct error *error);
 
 /* Sets all fingerprints, sorts the structures by them and fills
  * analysis->findings, worst first. */
