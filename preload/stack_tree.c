@@ -14,8 +14,7 @@
 #include "emit.h"
 #include "hot.h"
 #include "modules.h"
-#include "pool.h"
-#include "stack.h"
+#include "stack_tree_inline.h"
 
 enum {
 	LIST_LIMIT = 4, /* children in the list; further ones are found by their hash */
@@ -26,65 +25,39 @@ enum {
 	TABLES = 4,
 	HASH_BITS = TABLE_BITS + (TABLES - 1) * TABLE_GROWTH, /* of the largest */
 	PLACES = 8,                                           /* in a table but the largest */
-	PROBE_LIMIT = 256,
-	/* Nodes lie in the order of their first visits, and a program that does the
-	 * same once more visits them in that order: so many nodes on, two cache lines,
-	 * is what its next stacks will need. */
-	AHEAD = 8
+	PROBE_LIMIT = 256
 };
 
 /* In the place of a parent: a node that is not written yet, or never will be. */
 #define EMPTY 0u
 #define VOID  UINT32_MAX
 
-/* What is read on the way down the tree is kept apart from the rest of a node:
- * four of these share a cache line. */
-struct node {
-	uint64_t frame;       /* SCRIPT_BIT | function << 32 | file, or epoch << EPOCH_SHIFT | pc */
-	uint32_t first_child; /* oldest */
-	uint32_t next;        /* younger child of the same parent */
-};
-_Static_assert(sizeof(struct node) == 16, "four nodes share a cache line");
-
 struct rest {
 	uint32_t parent; /* its number + 1, EMPTY or VOID; written last */
 	uint32_t tag;    /* of a script's frame: its line */
 };
 
-/* A native frame is known to be the same code as long as the modules stay as
- * they are: the epoch's lowest bits tell. */
-#define TAG_MASK    (~(uint64_t)UINT32_MAX) /* of an entry of the hash table */
-#define SCRIPT_BIT  (UINT64_C(1) << 63)
-#define EPOCH_SHIFT 48
-#define PC_MASK     ((UINT64_C(1) << EPOCH_SHIFT) - 1)
+#define TAG_MASK   (~(uint64_t)UINT32_MAX) /* of an entry of the hash table */
+#define SCRIPT_BIT STACK_TREE_SCRIPT_BIT
+#define PC_MASK    STACK_TREE_PC_MASK
 
 /* In a segment of the pool come all nodes, then the rests of all. */
-static HOT_WRITTEN struct pool s_nodes = POOL_INIT(s_nodes, sizeof(struct node) + sizeof(struct rest));
-static HOT_WRITTEN struct node s_root;
+HOT_WRITTEN struct pool g_stack_tree_nodes =
+	POOL_INIT(g_stack_tree_nodes, sizeof(struct stack_tree_entry) + sizeof(struct rest));
+HOT_WRITTEN struct stack_tree_entry g_stack_tree_root;
 static uint64_t *s_hash; /* an entry: the hash's upper half, then the node's number */
-
-static struct node *node_at(uint32_t number)
-{
-	uint8_t *segment = pool_segment(&s_nodes, number);
-
-	return number ? (struct node *)segment + POOL_PLACE(number) : &s_root;
-}
 
 static struct rest *rest_of(uint32_t number)
 {
-	uint8_t *segment = pool_segment(&s_nodes, number);
+	uint8_t *segment = pool_segment(&g_stack_tree_nodes, number);
 
-	return (struct rest *)((struct node *)segment + POOL_SEGMENT_RECORDS) + POOL_PLACE(number);
+	return (struct rest *)((struct stack_tree_entry *)segment + POOL_SEGMENT_RECORDS) +
+	       POOL_PLACE(number);
 }
 
-static uint64_t frame_load(const struct node *node)
+static uint64_t frame_load(const struct stack_tree_entry *node)
 {
 	return __atomic_load_n(&node->frame, __ATOMIC_RELAXED);
-}
-
-static uint64_t native_frame(uintptr_t pc)
-{
-	return ((uint64_t)modules_epoch() << EPOCH_SHIFT & ~SCRIPT_BIT) | pc;
 }
 
 /* Code at this address may be another module's by now: looked up again after
@@ -95,13 +68,13 @@ static __attribute__((noinline, cold)) bool still_holds(uint32_t number, uint64_
 
 	if (modules_tag(modules_find((wanted & PC_MASK) - 1, &bias)) != rest_of(number)->tag)
 		return false;
-	__atomic_store_n(&node_at(number)->frame, wanted, __ATOMIC_RELAXED);
+	__atomic_store_n(&stack_tree_at(number)->frame, wanted, __ATOMIC_RELAXED);
 	return true;
 }
 
 static inline bool native_holds(uint32_t number, uint64_t wanted)
 {
-	uint64_t difference = frame_load(node_at(number)) ^ wanted;
+	uint64_t difference = frame_load(stack_tree_at(number)) ^ wanted;
 
 	return difference == 0 || ((difference & (PC_MASK | SCRIPT_BIT)) == 0 && still_holds(number, wanted));
 }
@@ -120,7 +93,7 @@ static bool is_script(const struct key *key)
 static inline bool matches(uint32_t number, const struct key *key)
 {
 	if (is_script(key))
-		return frame_load(node_at(number)) == key->frame && rest_of(number)->tag == key->line;
+		return frame_load(stack_tree_at(number)) == key->frame && rest_of(number)->tag == key->line;
 	return native_holds(number, key->frame);
 }
 
@@ -164,11 +137,11 @@ static uint32_t make(const struct key *key)
 	uint32_t number, empty;
 
 	do {
-		number = pool_take(&s_nodes, NULL);
+		number = pool_take(&g_stack_tree_nodes, NULL);
 		if (!number)
 			return 0;
 		rest = rest_of(number);
-		node_at(number)->frame = key->frame;
+		stack_tree_at(number)->frame = key->frame;
 		rest->tag = is_script(key) ? key->line : key->tag;
 		empty = EMPTY;
 	} while (!__atomic_compare_exchange_n(&rest->parent, &empty, key->parent + 1, false, __ATOMIC_RELEASE,
@@ -187,7 +160,7 @@ static void complete(struct key *key)
 	module = modules_find(pc - 1, &bias);
 	if (!module && modules_discover(pc - 1))
 		module = modules_find(pc - 1, &bias);
-	key->frame = native_frame(pc);
+	key->frame = stack_tree_frame(modules_epoch(), pc);
 	key->tag = modules_tag(module);
 }
 
@@ -227,7 +200,7 @@ static uint32_t hash_find_or_add(struct key *key)
  * mostly is the one that is made at every visit, and lies behind its parent. */
 static __attribute__((noinline)) uint32_t find_or_add(struct key *key)
 {
-	uint32_t *link = &node_at(key->parent)->first_child;
+	uint32_t *link = &stack_tree_at(key->parent)->first_child;
 	uint32_t fresh = 0;
 
 	for (unsigned count = 0;; count++) {
@@ -246,33 +219,20 @@ static __attribute__((noinline)) uint32_t find_or_add(struct key *key)
 			return fresh;
 		if (matches(at, key))
 			return at;
-		link = &node_at(at)->next;
+		link = &stack_tree_at(at)->next;
 	}
 }
 
-static __attribute__((noinline)) uint32_t native_find_or_add(uint32_t parent, uint64_t frame)
+__attribute__((noinline)) uint32_t stack_tree_native_slow(uint32_t parent, uint64_t frame)
 {
 	return find_or_add(&(struct key){.frame = frame, .parent = parent});
 }
 
-HOT_CODE uint32_t stack_tree_native(uint32_t parent, uintptr_t pc)
+uint32_t stack_tree_native(uint32_t parent, uintptr_t pc)
 {
-	const uint64_t frame = native_frame(pc);
+	struct stack_tree_entry *entry = stack_tree_at(parent);
 
-	/* Not an address in user space. */
-	if (__builtin_expect(pc > PC_MASK, 0))
-		return 0;
-	/* Mostly it is there, and has few siblings. */
-	for (uint32_t at = __atomic_load_n(&node_at(parent)->first_child, __ATOMIC_ACQUIRE); at;) {
-		const struct node *node = node_at(at);
-
-		if (frame_load(node) == frame) {
-			__builtin_prefetch(node + AHEAD);
-			return at;
-		}
-		at = __atomic_load_n(&node->next, __ATOMIC_ACQUIRE);
-	}
-	return native_find_or_add(parent, frame);
+	return pc <= PC_MASK ? stack_tree_child(parent, stack_tree_frame(modules_epoch(), pc), &entry) : 0;
 }
 
 uint32_t stack_tree_script(uint32_t parent, uint32_t function, uint32_t file, uint32_t line)
@@ -288,7 +248,7 @@ uint32_t stack_tree_script(uint32_t parent, uint32_t function, uint32_t file, ui
 uint32_t stack_tree_count(void)
 {
 	static uint32_t s_settled;
-	uint32_t count = __atomic_load_n(&s_nodes.used, __ATOMIC_ACQUIRE);
+	uint32_t count = __atomic_load_n(&g_stack_tree_nodes.used, __ATOMIC_ACQUIRE);
 	uint32_t settled = __atomic_load_n(&s_settled, __ATOMIC_RELAXED);
 
 	for (; settled < count; settled++) {
@@ -310,7 +270,7 @@ void stack_tree_get(uint32_t node, struct stack_tree_node *ret)
 	*ret = (struct stack_tree_node){.tag = CASTAWAY_FRAME_RAW};
 	if (parent == EMPTY || parent == VOID)
 		return;
-	frame = frame_load(node_at(node));
+	frame = frame_load(stack_tree_at(node));
 	ret->parent = parent - 1;
 	if (frame & SCRIPT_BIT) {
 		ret->tag = CASTAWAY_FRAME_SCRIPT;

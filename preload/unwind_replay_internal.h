@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A thread's part of the fast unwinder, for its two files: unwind_replay.c (walks
- * anew what has changed) and unwind_memo.c (ways that were walked before).  What
+ * A thread's part of the fast unwinder, for its three files: unwind_replay.c (what
+ * has not changed, and walks that need no bp), unwind_walk.c (all walks) and
+ * unwind_memo.c (ways that were walked before).  What
  * is read at every event is kept together, and no structure is copied whole,
  * since a wide load of what was just stored in parts must wait.
  */
 #ifndef UNWIND_REPLAY_INTERNAL_H
 #define UNWIND_REPLAY_INTERNAL_H
 
+#include "stack_tree_inline.h"
 #include "unwind_replay.h"
 
 /* What the walk read to get to a frame: where it continues. */
@@ -18,6 +20,7 @@ struct seen {
 /* Of a frame of the trunk.  Most code needs no frame pointer to be walked. */
 #define TRUNK_NEEDS_BP (UINT32_C(1) << 31)
 struct trunk {
+	struct stack_tree_entry *entry; /* of the node */
 	uint32_t node;
 	/* The innermost frame up to this one that depends on a bp_slot, 0 = none; and
 	 * TRUNK_NEEDS_BP when the walk from here on depends on bp, which is in `bps`. */
@@ -63,7 +66,8 @@ struct unwind_replay {
 	uint32_t count;          /* frames of the trunk, the last walk that was not along a memo */
 	const struct memo *memo; /* of the last walk, NULL: the trunk is it */
 	uint32_t credit, misses; /* of the memos */
-	struct fresh *fresh;     /* scratch, innermost first, and what they meet */
+	struct seen *above;      /* scratch, innermost first: frames of a walk that needs no bp */
+	struct fresh *fresh;     /* of another, and what they meet */
 	struct trunk *trunk;
 	struct bp *bps; /* of the frames with TRUNK_NEEDS_BP */
 	struct memo *memos;
@@ -91,6 +95,10 @@ static inline bool replay_needs_bp(const struct unwind_replay *replay, uint32_t 
 /* A walk has arrived at frame `base` of the trunk: it goes on along the trunk
  * from there if this gives `base`; else from no frame above what this gives. */
 uint32_t unwind_replay_unchanged(const struct unwind_replay *replay, uint32_t base);
+
+/* Walks anew from the start to the trunk or the end of the stack, and makes that the
+ * trunk; with `keep` it is a memo, too.  False: not this stack. */
+bool unwind_walk(struct unwind_replay *replay, const struct stack_start *start, bool keep, uint32_t *ret);
 
 /* Where the ways are always new, memos only cost: each walk along one earns, each
  * that is kept or looked at in vain costs, and without credit one event in so many

@@ -18,10 +18,19 @@ bool unwind_rules_init(void)
 	return arena_map_once((void **)&g_unwind_rules, count * sizeof(*g_unwind_rules)) != NULL;
 }
 
+/* The CFA lies above the stack pointer and is as aligned as that, and where bp was
+ * saved, if it was, lies between the return addresses of the frame and its caller. */
+static bool is_plain(struct cfi_rule rule)
+{
+	return rule.kind == CFI_STEP && !rule.base_is_bp && rule.cfa_offset > 0 && rule.cfa_offset % 8 == 0 &&
+	       rule.bp_offset <= 0 && rule.cfa_offset + rule.bp_offset >= -8;
+}
+
 static uint64_t pack(struct cfi_rule rule)
 {
 	return (uint64_t)(uint32_t)rule.cfa_offset | (uint64_t)(uint16_t)rule.bp_offset << 32 |
-	       (uint64_t)rule.base_is_bp << 48 | (uint64_t)rule.kind << 56;
+	       (uint64_t)rule.base_is_bp << 48 | (uint64_t)rule.kind << 56 |
+	       (is_plain(rule) ? UNWIND_RULES_PLAIN : 0);
 }
 
 static struct cfi_rule look_up(uintptr_t pc)
@@ -58,22 +67,22 @@ static struct unwind_rules_entry *entry_for(uintptr_t pc, uint64_t epoch)
 	return entry_at(pc, UNWIND_RULES_LINE);
 }
 
-static __attribute__((noinline, cold)) struct cfi_rule derive(uintptr_t pc, uint64_t epoch)
+static __attribute__((noinline, cold)) uint64_t derive(uintptr_t pc, uint64_t epoch)
 {
 	struct unwind_rules_entry *entry = entry_for(pc, epoch);
-	const struct cfi_rule rule = look_up(pc);
+	const uint64_t value = pack(look_up(pc));
 
-	__atomic_store_n(&entry->value, pack(rule), __ATOMIC_RELAXED);
-	__atomic_store_n(&entry->key, unwind_rules_key(pc, epoch) ^ pack(rule), __ATOMIC_RELAXED);
-	return rule;
+	__atomic_store_n(&entry->value, value, __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->key, unwind_rules_key(pc, epoch) ^ value, __ATOMIC_RELAXED);
+	return value;
 }
 
-__attribute__((noinline)) struct cfi_rule unwind_rules_find_elsewhere(uintptr_t pc, uint64_t epoch)
+__attribute__((noinline)) uint64_t unwind_rules_value_elsewhere(uintptr_t pc, uint64_t epoch)
 {
 	uint64_t value;
 
 	for (unsigned way = 1; way < UNWIND_RULES_WAYS; way++)
 		if (unwind_rules_holds(entry_at(pc, way), pc, epoch, &value))
-			return unwind_rules_unpack(value);
+			return value;
 	return derive(pc, epoch);
 }

@@ -32,10 +32,14 @@ extern struct unwind_rules_entry *g_unwind_rules;
 /* False without memory. */
 bool unwind_rules_init(void);
 
+/* Of a value: a step that needs no bp and whose offsets are in order, so that a walk
+ * need not look at its parts.  Nearly all are. */
+#define UNWIND_RULES_PLAIN (UINT64_C(1) << 63)
+
 static inline struct cfi_rule unwind_rules_unpack(uint64_t value)
 {
 	return (struct cfi_rule){
-		.kind = (uint8_t)(value >> 56),
+		.kind = (uint8_t)((value & ~UNWIND_RULES_PLAIN) >> 56),
 		.base_is_bp = (uint8_t)(value >> 48),
 		.bp_offset = (int16_t)(value >> 32),
 		.cfa_offset = (int32_t)value,
@@ -63,17 +67,22 @@ static inline bool unwind_rules_holds(const struct unwind_rules_entry *entry, ui
 }
 
 /* Not in its place: elsewhere, or derived. */
-struct cfi_rule unwind_rules_find_elsewhere(uintptr_t pc, uint64_t epoch);
+uint64_t unwind_rules_value_elsewhere(uintptr_t pc, uint64_t epoch);
 
-/* At the return address pc, in the modules as they are at that epoch. */
-static inline struct cfi_rule unwind_rules_find(uintptr_t pc, uint64_t epoch)
+/* The rule at the return address pc, in the modules as they are at that epoch. */
+static inline uint64_t unwind_rules_value(uintptr_t pc, uint64_t epoch)
 {
 	uint64_t value;
 
 	if (__builtin_expect(unwind_rules_holds(&g_unwind_rules[unwind_rules_place(pc)], pc, epoch, &value),
 			     1))
-		return unwind_rules_unpack(value);
-	return unwind_rules_find_elsewhere(pc, epoch);
+		return value;
+	return unwind_rules_value_elsewhere(pc, epoch);
+}
+
+static inline struct cfi_rule unwind_rules_find(uintptr_t pc, uint64_t epoch)
+{
+	return unwind_rules_unpack(unwind_rules_value(pc, epoch));
 }
 
 #endif

@@ -19,6 +19,7 @@
 /* ---- in place of modules.c and cfi.c -------------------------------------------- */
 
 static unsigned s_derived;
+static const struct cfi_rule *s_rule; /* NULL: another for each address */
 
 bool modules_frame_info(uintptr_t pc, struct cfi_section *ret)
 {
@@ -30,10 +31,11 @@ bool modules_discover(uintptr_t pc)
 	return false;
 }
 
-/* Another rule for each address. */
 struct cfi_rule cfi_rule_at(const struct cfi_section *section, uintptr_t pc)
 {
 	s_derived++;
+	if (s_rule != NULL)
+		return *s_rule;
 	return (struct cfi_rule){
 		.kind = CFI_STEP,
 		.base_is_bp = pc & 1,
@@ -90,6 +92,47 @@ static void test_epochs(void **state)
 	assert_int_equal(s_derived, 2);
 }
 
+/* Plain is what a walk may follow without looking at its parts: every other rule would
+ * lead out of the frame, or needs bp. */
+static void test_plain(void **state)
+{
+	static const struct {
+		struct cfi_rule rule;
+		bool plain;
+	} rules[] = {
+		{{CFI_STEP, 0, 0, 8}, true},
+		{{CFI_STEP, 0, 0, INT32_MAX - 7}, true},
+		{{CFI_STEP, 0, -16, 16}, true},
+		{{CFI_STEP, 0, -16, 8}, true}, /* bp right at the return address */
+		{{CFI_STEP, 0, -24, 8}, false},
+		{{CFI_STEP, 0, 8, 16}, false},
+		{{CFI_STEP, 0, 0, 0}, false},
+		{{CFI_STEP, 0, 0, -8}, false},
+		{{CFI_STEP, 0, 0, 12}, false},
+		{{CFI_STEP, 1, 0, 16}, false},
+		{{CFI_END, 0, 0, 8}, false},
+		{{CFI_BEYOND, 0, 0, 8}, false},
+	};
+
+	(void)state;
+	for (uint32_t i = 0; i < sizeof(rules) / sizeof(*rules); i++) {
+		const uintptr_t pc = CODE + i * UINT64_C(0x100000);
+		struct cfi_rule rule;
+
+		s_rule = &rules[i].rule;
+		for (unsigned again = 0; again < 2; again++) {
+			assert_int_equal((unwind_rules_value(pc, 5) & UNWIND_RULES_PLAIN) != 0,
+					 rules[i].plain);
+			rule = unwind_rules_find(pc, 5);
+			assert_int_equal(rule.kind, s_rule->kind);
+			assert_int_equal(rule.base_is_bp, s_rule->base_is_bp);
+			assert_int_equal(rule.bp_offset, s_rule->bp_offset);
+			assert_int_equal(rule.cfa_offset, s_rule->cfa_offset);
+		}
+	}
+	s_rule = NULL;
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -102,6 +145,7 @@ int main(void)
 		cmocka_unit_test(test_close_together),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_epochs),
+		cmocka_unit_test(test_plain),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, NULL);

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The way down the tree of stacks that the fast unwinder takes for every frame that
+ * it walks anew, as a part of it.  Others take the functions of stack.h.
+ */
+#ifndef STACK_TREE_INLINE_H
+#define STACK_TREE_INLINE_H
+
+#include "pool.h"
+#include "stack.h"
+
+/* What is read on the way down the tree is kept apart from the rest of a node:
+ * four of these share a cache line. */
+struct stack_tree_entry {
+	uint64_t frame;       /* SCRIPT_BIT | function << 32 | file, or epoch << EPOCH_SHIFT | pc */
+	uint32_t first_child; /* oldest */
+	uint32_t next;        /* younger child of the same parent */
+};
+_Static_assert(sizeof(struct stack_tree_entry) == 16, "four nodes share a cache line");
+
+/* A native frame is known to be the same code as long as the modules stay as
+ * they are: the epoch's lowest bits tell. */
+#define STACK_TREE_SCRIPT_BIT  (UINT64_C(1) << 63)
+#define STACK_TREE_EPOCH_SHIFT 48
+#define STACK_TREE_PC_MASK     ((UINT64_C(1) << STACK_TREE_EPOCH_SHIFT) - 1)
+
+/* Nodes lie in the order of their first visits, and a program that does the same
+ * once more visits them in that order: so many nodes on, two cache lines, is what
+ * its next stacks will need. */
+#define STACK_TREE_AHEAD 8
+
+extern struct pool g_stack_tree_nodes;
+extern struct stack_tree_entry g_stack_tree_root;
+
+/* For a child that is not among the first ones, or not there yet. */
+uint32_t stack_tree_native_slow(uint32_t parent, uint64_t frame);
+
+/* Of a node, or of 0, which all stacks begin at. */
+static inline struct stack_tree_entry *stack_tree_at(uint32_t number)
+{
+	uint8_t *segment = pool_segment(&g_stack_tree_nodes, number);
+
+	return number ? (struct stack_tree_entry *)(void *)segment + POOL_PLACE(number) : &g_stack_tree_root;
+}
+
+/* `pc` is within STACK_TREE_PC_MASK. */
+static inline uint64_t stack_tree_frame(uint32_t epoch, uintptr_t pc)
+{
+	return ((uint64_t)epoch << STACK_TREE_EPOCH_SHIFT & ~STACK_TREE_SCRIPT_BIT) | pc;
+}
+
+/* The node for a native frame called from `parent`, 0 without memory.  *entry is the
+ * parent's, and becomes the node's.  Mostly it is there, and has few siblings. */
+static inline uint32_t stack_tree_child(uint32_t parent, uint64_t frame, struct stack_tree_entry **entry)
+{
+	uint32_t number = __atomic_load_n(&(*entry)->first_child, __ATOMIC_ACQUIRE);
+
+	while (number != 0) {
+		*entry = stack_tree_at(number);
+		if (__atomic_load_n(&(*entry)->frame, __ATOMIC_RELAXED) == frame) {
+			__builtin_prefetch(*entry + STACK_TREE_AHEAD);
+			return number;
+		}
+		number = __atomic_load_n(&(*entry)->next, __ATOMIC_ACQUIRE);
+	}
+	number = stack_tree_native_slow(parent, frame);
+	*entry = stack_tree_at(number);
+	return number;
+}
+
+#endif
