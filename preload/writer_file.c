@@ -2,9 +2,8 @@
  *
  * The trace file: its header, and chunks compressed and written.  Opened in a
  * thread of the target, written by the pump (in the helper, or inline).  Only
- * raw system calls, arena memory, zstd with a static context, and mem*.
+ * raw system calls, arena memory, and mem*.
  */
-#define ZSTD_STATIC_LINKING_ONLY
 #define XXH_INLINE_ALL
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +13,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <xxhash.h>
-#include <zstd.h>
 
 #include "arena.h"
 #include "clock.h"
@@ -23,15 +21,9 @@
 #include "rawio.h"
 #include "writer_internal.h"
 
-#define LEVEL       1
 #define OPEN_FLAGS  (O_WRONLY | O_NOFOLLOW | O_CLOEXEC)
 #define MAX_SUFFIX  99u
 #define HEADER_SIZE sizeof(struct castaway_chunk_header)
-/* Smaller payloads gain nothing. */
-#define COMPRESS_MIN 128u
-/* There are many events, and what their columns repeat is found as well without the
- * entropy coding, which is most of the work. */
-#define EVENTS_LEVEL (-5)
 
 static struct {
 	int fd;            /* the pump's; valid in the helper's descriptor table, or in ours */
@@ -42,7 +34,6 @@ static struct {
 	uint64_t offset; /* end of the last whole chunk */
 	dev_t device;
 	ino_t inode;
-	ZSTD_CCtx *context;
 	uint8_t *staging;
 	uint8_t *packed; /* header and stored bytes, so that one write holds both */
 	size_t packed_size;
@@ -50,19 +41,12 @@ static struct {
 
 static bool make_memory(void)
 {
-	size_t context_size = ZSTD_estimateCCtxSize(LEVEL);
-	void *memory;
-
 	if (s_file.packed != NULL)
 		return true;
-	s_file.packed_size = HEADER_SIZE + ZSTD_compressBound(WRITER_STAGING);
+	s_file.packed_size = HEADER_SIZE + writer_compress_bound(WRITER_STAGING);
 	s_file.staging = arena_map(WRITER_STAGING);
 	s_file.packed = arena_map(s_file.packed_size);
-	memory = arena_map(context_size);
-	if (s_file.staging == NULL || s_file.packed == NULL || memory == NULL)
-		return false;
-	s_file.context = ZSTD_initStaticCCtx(memory, context_size);
-	return true;
+	return writer_compress_init() && s_file.staging != NULL && s_file.packed != NULL;
 }
 
 uint8_t *writer_file_staging(void)
@@ -307,18 +291,6 @@ static bool write_packed(uint8_t *packed, struct castaway_chunk_header *header)
 	return true;
 }
 
-/* Bytes stored, 0 when it would not become smaller. */
-static size_t compress(enum castaway_chunk_type type, uint8_t *packed, size_t room, const uint8_t *payload,
-		       size_t size)
-{
-	const int level = type == CASTAWAY_CHUNK_EVENTS ? EVENTS_LEVEL : LEVEL;
-	size_t stored;
-
-	(void)ZSTD_CCtx_setParameter(s_file.context, ZSTD_c_compressionLevel, level);
-	stored = ZSTD_compress2(s_file.context, packed, room, payload, size);
-	return ZSTD_isError(stored) || stored >= size ? 0 : stored;
-}
-
 bool writer_file_chunk(enum castaway_chunk_type type, uint32_t thread, const uint8_t *payload, size_t size)
 {
 	struct castaway_chunk_header header = {
@@ -330,7 +302,7 @@ bool writer_file_chunk(enum castaway_chunk_type type, uint32_t thread, const uin
 		.sequence = s_file.sequence,
 	};
 	const bool large = size > WRITER_STAGING;
-	const size_t room = large ? HEADER_SIZE + ZSTD_compressBound(size) : s_file.packed_size;
+	const size_t room = large ? HEADER_SIZE + writer_compress_bound(size) : s_file.packed_size;
 	uint8_t *packed = large ? arena_map(room) : s_file.packed;
 	size_t stored = 0;
 	bool ok;
@@ -338,8 +310,8 @@ bool writer_file_chunk(enum castaway_chunk_type type, uint32_t thread, const uin
 	if (s_file.fd < 0 || packed == NULL || s_file.failures > 1 ||
 	    (s_file.failures == 1 && type != CASTAWAY_CHUNK_LIMITS && type != CASTAWAY_CHUNK_END))
 		return false;
-	if (g_config.compress && size >= COMPRESS_MIN)
-		stored = compress(type, packed + HEADER_SIZE, room - HEADER_SIZE, payload, size);
+	if (g_config.compress)
+		stored = writer_compress(type, packed + HEADER_SIZE, room - HEADER_SIZE, payload, size);
 	if (stored != 0) {
 		header.flags = CASTAWAY_CHUNK_ZSTD;
 		header.stored_size = (uint32_t)stored;

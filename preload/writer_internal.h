@@ -83,6 +83,13 @@ bool writer_file_begin_next(void);
 bool writer_file_finish_next(void);
 uint8_t *writer_file_staging(void); /* WRITER_STAGING bytes to build a payload in */
 
+/* writer_compress.c */
+bool writer_compress_init(void); /* false without memory */
+size_t writer_compress_bound(size_t size);
+/* Bytes stored; 0 when the chunk is to be written as it is. */
+size_t writer_compress(enum castaway_chunk_type type, uint8_t *packed, size_t room, const uint8_t *payload,
+		       size_t size);
+
 /* writer_tables.c */
 void writer_tables_start(void); /* PROCESS */
 void writer_tables_clock(void);
