@@ -64,20 +64,64 @@ bool unwind_memo_follow(struct unwind_replay *replay, const struct stack_start *
 	return false;
 }
 
+/* The memo for a way from there, which is none until finish(); NULL: none is kept. */
+static inline struct memo *begin(struct unwind_replay *replay, const struct stack_start *start, uint32_t base,
+				 uint32_t count)
+{
+	const uint64_t hash = hash_of(start);
+	struct memo *memo = &replay->memos[place_of(hash)];
+
+	if (base == 0 || count == 0 || count > MEMO_WORDS)
+		return NULL;
+	spend(replay, KEEP_COSTS);
+	memo->era = 0;
+	replay->tags[place_of(hash)] = (uint32_t)hash;
+	return memo;
+}
+
+static inline void finish(const struct unwind_replay *replay, struct memo *memo,
+			  const struct stack_start *start, uint32_t base, uint32_t count, uint32_t node)
+{
+	memo->slot = start->sp - 8;
+	memo->pc = start->pc;
+	memo->bp = start->bp;
+	memo->era = replay->era;
+	memo->base = base;
+	memo->base_node = replay->trunk[base].node;
+	memo->node = node;
+	memo->frames = count;
+	memo->failures = 0;
+}
+
+void unwind_memo_keep_plain(struct unwind_replay *replay, const struct stack_start *start, uint32_t base,
+			    uint32_t count, uint32_t node)
+{
+	struct memo *memo = begin(replay, start, base, count);
+
+	if (memo == NULL)
+		return;
+	for (uint32_t i = 1; i < count; i++) {
+		memo->seen[i - 1].slot = replay->above[i].slot;
+		memo->seen[i - 1].pc = replay->above[i].pc;
+	}
+	memo->seen[count - 1].slot = replay->seen[base].slot;
+	memo->seen[count - 1].pc = replay->seen[base].pc;
+	memo->words = (uint16_t)count;
+	memo->needs_bp = false;
+	memo->base_bp = 0; /* no walk from the base on asks for it */
+	finish(replay, memo, start, base, count, node);
+}
+
 void unwind_memo_keep(struct unwind_replay *replay, const struct stack_start *start, uint32_t base,
 		      uint32_t count, uint32_t node)
 {
 	const struct fresh *fresh = replay->fresh;
-	const uint64_t hash = hash_of(start);
-	struct memo *memo = &replay->memos[place_of(hash)];
+	struct memo *memo = begin(replay, start, base, count);
 	bool needs_bp = replay_needs_bp(replay, base);
 	uint16_t words = 0;
 
-	if (base == 0 || count == 0 || count > MEMO_WORDS)
+	if (memo == NULL)
 		return;
-	spend(replay, KEEP_COSTS);
-	memo->era = 0;
-	replay->tags[place_of(hash)] = (uint32_t)hash;
 	for (uint32_t i = 1; i <= count; i++)
 		memo->seen[words++] = (struct seen){fresh[i].slot, fresh[i].pc};
 	/* From where the trunk begins up: what bp was read from, if the rest of the walk depends on it. */
@@ -93,16 +137,8 @@ void unwind_memo_keep(struct unwind_replay *replay, const struct stack_start *st
 			return;
 		memo->seen[words++] = (struct seen){fresh[i].bp.slot, fresh[i].bp.value};
 	}
-	memo->slot = start->sp - 8;
-	memo->pc = start->pc;
-	memo->bp = start->bp;
 	memo->base_bp = fresh[count].bp.value;
-	memo->era = replay->era;
-	memo->base = base;
-	memo->base_node = replay->trunk[base].node;
-	memo->node = node;
-	memo->frames = count;
 	memo->words = words;
 	memo->needs_bp = needs_bp;
-	memo->failures = 0;
+	finish(replay, memo, start, base, count, node);
 }

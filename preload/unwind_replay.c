@@ -152,18 +152,18 @@ uint32_t unwind_replay_unchanged(const struct unwind_replay *replay, uint32_t ba
 /* ---- the way of nearly all ---------------------------------------------------------- */
 
 /* A walk where no step needs bp: of each frame only what the trunk keeps is noted, and
- * the trunk is met where no walk on from there needs it.  The node; 0: not so. */
-static inline uint32_t walk_plain(struct unwind_replay *replay, const struct stack_start *start)
+ * the trunk is met, at frame *base and under *count fresh ones, where no walk on from
+ * there needs it.  False: not so. */
+static inline __attribute__((always_inline)) bool walk_plain(const struct unwind_replay *replay,
+							     const struct stack_start *start, uint32_t *base,
+							     uint32_t *count)
 {
-	struct seen *const seen = replay->seen, *const above = replay->above,
-			   *const end = above + replay->depth;
+	const struct seen *const seen = replay->seen, *const end = replay->above + replay->depth;
 	const uint64_t epoch = replay->epoch;
 	const uintptr_t high = replay->high;
 	uintptr_t slot = start->sp - 8, pc = start->pc;
-	uint32_t known = replay->count, node;
-	struct stack_tree_entry *entry;
-	struct seen *fresh = above;
-	struct trunk *trunk;
+	uint32_t known = replay->count;
+	struct seen *fresh = replay->above;
 	bool checked = false;
 
 	for (;; fresh++) {
@@ -175,7 +175,7 @@ static inline uint32_t walk_plain(struct unwind_replay *replay, const struct sta
 			uint32_t stays;
 
 			if (replay_needs_bp(replay, known))
-				return 0;
+				return false;
 			stays = checked ? known : unchanged(replay, known);
 			if (stays == known)
 				break;
@@ -184,26 +184,37 @@ static inline uint32_t walk_plain(struct unwind_replay *replay, const struct sta
 		}
 		rule = unwind_rules_value(pc, epoch);
 		if (!(rule & UNWIND_RULES_PLAIN) || fresh == end)
-			return 0;
+			return false;
 		fresh->slot = slot;
 		fresh->pc = pc;
 		slot += (uint32_t)rule;
 		if (slot + 8 > high)
-			return 0;
+			return false;
 		pc = replay_word(slot);
 	}
-	if (known + (size_t)(fresh - above) > replay->depth)
-		return 0;
-	/* The fresh frames become the trunk above the one that they met. */
-	trunk = &replay->trunk[known];
-	node = trunk->node;
-	entry = trunk->entry;
-	for (const uint32_t check = trunk->check; fresh != above;) {
+	*base = known;
+	*count = (uint32_t)(fresh - replay->above);
+	return *base + *count <= replay->depth;
+}
+
+/* The fresh frames become the trunk above the one that they met.  The node; 0 without
+ * memory. */
+static inline __attribute__((always_inline)) uint32_t adopt_plain(struct unwind_replay *replay, uint32_t base,
+								  uint32_t count)
+{
+	const struct seen *const above = replay->above, *fresh = above + count;
+	struct trunk *trunk = &replay->trunk[base];
+	struct seen *const seen = replay->seen;
+	struct stack_tree_entry *entry = trunk->entry;
+	const uint32_t epoch = replay->epoch, check = trunk->check;
+	uint32_t node = trunk->node, known = base;
+
+	while (fresh != above) {
 		fresh--;
 		known++;
 		seen[known].slot = fresh->slot;
 		seen[known].pc = fresh->pc;
-		node = stack_tree_child(node, stack_tree_frame((uint32_t)epoch, fresh->pc), &entry);
+		node = stack_tree_child(node, stack_tree_frame(epoch, fresh->pc), &entry);
 		trunk++;
 		trunk->entry = entry;
 		trunk->node = node;
@@ -220,6 +231,7 @@ static inline uint32_t walk_plain(struct unwind_replay *replay, const struct sta
 bool unwind_replay_capture(struct unwind_replay *replay, const struct stack_start *start, uint32_t *ret)
 {
 	const uint32_t epoch = modules_epoch();
+	uint32_t base, count, node;
 	bool memo;
 
 	if (!own_stack(replay, start->sp))
@@ -232,12 +244,12 @@ bool unwind_replay_capture(struct unwind_replay *replay, const struct stack_star
 	if (memo && unwind_memo_follow(replay, start, ret))
 		return true;
 	replay->memo = NULL;
-	if (!memo) {
-		*ret = walk_plain(replay, start);
-		if (__builtin_expect(*ret != 0, 1))
-			return true;
-	}
-	return unwind_walk(replay, start, memo, ret);
+	if (!walk_plain(replay, start, &base, &count) || (node = adopt_plain(replay, base, count)) == 0)
+		return unwind_walk(replay, start, memo, ret);
+	if (memo)
+		unwind_memo_keep_plain(replay, start, base, count, node);
+	*ret = node;
+	return true;
 }
 
 size_t unwind_replay_depth(const struct unwind_replay *replay)

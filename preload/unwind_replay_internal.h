@@ -114,8 +114,11 @@ static inline bool unwind_memo_wanted(struct unwind_replay *replay)
 /* True when a walk would go along one now, and then on along the trunk. */
 bool unwind_memo_follow(struct unwind_replay *replay, const struct stack_start *start, uint32_t *ret);
 
-/* Keeps the `count` fresh frames above trunk frame `base`, whose node is `node`. */
+/* Keeps the `count` fresh frames above trunk frame `base`, whose node is `node`; those
+ * of a walk that needs no bp are in `above`. */
 void unwind_memo_keep(struct unwind_replay *replay, const struct stack_start *start, uint32_t base,
 		      uint32_t count, uint32_t node);
+void unwind_memo_keep_plain(struct unwind_replay *replay, const struct stack_start *start, uint32_t base,
+			    uint32_t count, uint32_t node);
 
 #endif

@@ -46,7 +46,8 @@ static void test_small(void **state)
 
 	(void)state;
 	assert_int_equal(
-		writer_compress(CASTAWAY_CHUNK_STACKS, s_packed, sizeof(s_packed), payload, sizeof(payload)), 0);
+		writer_compress(CASTAWAY_CHUNK_STACKS, s_packed, sizeof(s_packed), payload, sizeof(payload)),
+		0);
 }
 
 static void test_noise(void **state)
