@@ -31,7 +31,7 @@ static HOT_CODE void birth(void *block, size_t size, const struct stack_start *s
 	struct thread *thread;
 
 	if (guard_enter(&guard) && (thread = thread_self()) != NULL) {
-		uint32_t *slot = shadow_newborn_slot(thread, (uintptr_t)block);
+		uint32_t *slot = shadow_slot((uintptr_t)block);
 		uint32_t stack = stack_capture(thread, start);
 
 		shadow_insert_at(thread, slot, (uintptr_t)block, size, stack, CASTAWAY_RUNTIME_NONE);

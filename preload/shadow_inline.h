@@ -59,17 +59,6 @@ static inline uint32_t *shadow_slot(uintptr_t address)
 	return slot;
 }
 
-/* The same for a block that is born: the record that it will get, which is that of
- * the last block that died, is asked for as well. */
-static inline uint32_t *shadow_newborn_slot(const struct thread *thread, uintptr_t address)
-{
-	const struct pool_cache *records = &thread->block_free;
-
-	if (__builtin_expect(records->count > 0, 1))
-		__builtin_prefetch(shadow_record_at(records->free[records->count - 1]), 1);
-	return shadow_slot(address);
-}
-
 static inline void shadow_count_births(struct thread *thread, int64_t births)
 {
 	thread->births += births;
