@@ -34,19 +34,24 @@ static struct {
 	uint64_t offset; /* end of the last whole chunk */
 	dev_t device;
 	ino_t inode;
-	uint8_t *staging;
-	uint8_t *packed; /* header and stored bytes, so that one write holds both */
+	uint8_t *staging; /* behind room for a header */
+	uint8_t *packed;  /* header and stored bytes, so that one write holds both */
 	size_t packed_size;
 } s_file = {.fd = -1, .open_here = -1, .former = -1};
 
 static bool make_memory(void)
 {
-	if (s_file.packed != NULL)
+	uint8_t *staging;
+
+	if (s_file.staging != NULL)
 		return true;
 	s_file.packed_size = HEADER_SIZE + writer_compress_bound(WRITER_STAGING);
-	s_file.staging = arena_map(WRITER_STAGING);
 	s_file.packed = arena_map(s_file.packed_size);
-	return writer_compress_init() && s_file.staging != NULL && s_file.packed != NULL;
+	staging = arena_map(HEADER_SIZE + WRITER_STAGING);
+	if (s_file.packed == NULL || staging == NULL || !writer_compress_init())
+		return false;
+	s_file.staging = staging + HEADER_SIZE;
+	return true;
 }
 
 uint8_t *writer_file_staging(void)
@@ -303,7 +308,7 @@ bool writer_file_chunk(enum castaway_chunk_type type, uint32_t thread, const uin
 	};
 	const bool large = size > WRITER_STAGING;
 	const size_t room = large ? HEADER_SIZE + writer_compress_bound(size) : s_file.packed_size;
-	uint8_t *packed = large ? arena_map(room) : s_file.packed;
+	uint8_t *packed = large ? arena_map(room) : s_file.packed, *whole = packed;
 	size_t stored = 0;
 	bool ok;
 
@@ -315,10 +320,12 @@ bool writer_file_chunk(enum castaway_chunk_type type, uint32_t thread, const uin
 	if (stored != 0) {
 		header.flags = CASTAWAY_CHUNK_ZSTD;
 		header.stored_size = (uint32_t)stored;
+	} else if (payload == s_file.staging) {
+		whole = s_file.staging - HEADER_SIZE;
 	} else {
 		memcpy(packed + HEADER_SIZE, payload, size);
 	}
-	ok = write_packed(packed, &header);
+	ok = write_packed(whole, &header);
 	if (large)
 		arena_unmap(packed, room);
 	return ok;
