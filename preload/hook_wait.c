@@ -18,7 +18,8 @@
 #include "resolve.h"
 #include "writer.h"
 
-#define TASKS "/proc/self/task/"
+#define TASKS     "/proc/self/task/"
+#define LOOKS_MAX 3
 
 struct entry {
 	uint64_t inode;
@@ -28,8 +29,29 @@ struct entry {
 	char name[];
 };
 
-/* The children of one thread are all the helper, or it has none. */
-static bool thread_has_only(const char *tid, pid_t helper)
+enum found {
+	FOUND_OTHERS, /* or nobody can say: the kernel has no lists of children */
+	FOUND_ONLY,   /* the helper at most */
+	FOUND_CHANGE, /* a thread has ended; its children are another thread's now */
+};
+
+/* A thread may end between the list of threads and a look at it. */
+static bool thread_is_gone(const char *tid)
+{
+	char path[sizeof(TASKS) + 32];
+	struct rawio_text text;
+	long fd;
+
+	rawio_text_begin(&text, path, sizeof(path));
+	rawio_text_put(&text, TASKS);
+	rawio_text_put(&text, tid);
+	fd = rawio_open(path, O_PATH | O_CLOEXEC, 0);
+	if (fd >= 0)
+		rawio_close((int)fd);
+	return fd == -ENOENT || fd == -ESRCH;
+}
+
+static enum found look_at_thread(const char *tid, pid_t helper)
 {
 	char path[sizeof(TASKS) + 32], children[64], expected[32];
 	struct rawio_text text;
@@ -43,31 +65,46 @@ static bool thread_has_only(const char *tid, pid_t helper)
 	rawio_text_put_number(&text, (uint64_t)helper);
 	rawio_text_put(&text, " ");
 	size = rawio_read_file(path, children, sizeof(children) - 1);
-	if (size < 0) /* the thread has gone, or the kernel has no such list */
-		return size == -ESRCH;
+	if (size < 0)
+		return size == -ESRCH || thread_is_gone(tid) ? FOUND_CHANGE : FOUND_OTHERS;
 	children[size] = '\0';
-	return size == 0 || strcmp(children, expected) == 0;
+	return size == 0 || strcmp(children, expected) == 0 ? FOUND_ONLY : FOUND_OTHERS;
 }
 
-static bool has_only(pid_t helper)
+static enum found look(pid_t helper)
 {
 	long fd = rawio_open(TASKS, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	char entries[1024] __attribute__((aligned(8)));
-	bool only = fd >= 0;
+	enum found found = fd >= 0 ? FOUND_ONLY : FOUND_OTHERS;
 	long size;
 
-	while (only && (size = RAW_CALL(SYS_getdents64, fd, entries, sizeof(entries))) > 0) {
+	while (found != FOUND_OTHERS && (size = RAW_CALL(SYS_getdents64, fd, entries, sizeof(entries))) > 0) {
 		const struct entry *entry;
 
-		for (long at = 0; only && at < size; at += entry->length) {
+		for (long at = 0; found != FOUND_OTHERS && at < size; at += entry->length) {
+			enum found here = FOUND_ONLY;
+
 			entry = (const struct entry *)(const void *)(entries + at);
 			if (entry->name[0] != '.')
-				only = thread_has_only(entry->name, helper);
+				here = look_at_thread(entry->name, helper);
+			if (here != FOUND_ONLY)
+				found = here;
 		}
 	}
 	if (fd >= 0)
 		rawio_close((int)fd);
-	return only;
+	return found;
+}
+
+/* While threads end, children may move to a thread that was looked at before.  They
+ * move to the oldest, so that they are there at the next look. */
+static bool has_only(pid_t helper)
+{
+	enum found found = FOUND_CHANGE;
+
+	for (unsigned i = 0; i < LOOKS_MAX && found == FOUND_CHANGE; i++)
+		found = look(helper);
+	return found != FOUND_OTHERS;
 }
 
 /* Would this wait see nothing but the helper? */

@@ -6,6 +6,7 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +35,48 @@ static void show_children(int options)
 	pid_t child = waitpid(-1, &status, WNOHANG | options);
 
 	printf("waitpid(-1): %d %s\n", (int)child, child < 0 ? strerror(errno) : "");
+}
+
+static int s_stop;
+
+static void *nothing(void *arg)
+{
+	return arg;
+}
+
+static void *come_and_go(void *arg)
+{
+	pthread_t thread;
+
+	while (!__atomic_load_n(&s_stop, __ATOMIC_RELAXED))
+		if (pthread_create(&thread, NULL, nothing, NULL) == 0)
+			pthread_join(thread, NULL);
+	return arg;
+}
+
+/* The same while threads come and go. */
+static void count_children(int options)
+{
+	unsigned seen = 0, missed = 0;
+	pthread_t thread;
+	pid_t child;
+
+	if (pthread_create(&thread, NULL, come_and_go, NULL) != 0)
+		return;
+	for (int i = 0; i < 1000; i++)
+		seen += waitpid(-1, NULL, WNOHANG | options) != -1 || errno != ECHILD;
+	child = fork();
+	if (child == 0)
+		for (;;)
+			pause();
+	for (int i = 0; i < 1000; i++)
+		missed += waitpid(-1, NULL, WNOHANG | options) != 0;
+	kill(child, SIGKILL);
+	while (waitpid(child, NULL, 0) == -1 && errno == EINTR)
+		;
+	__atomic_store_n(&s_stop, 1, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	printf("children seen where there are none: %u, missed: %u\n", seen, missed);
 }
 
 static void show_threads(void)
@@ -113,6 +156,7 @@ int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "wall")) {
 		show_children(__WALL);
+		count_children(__WALL);
 		return 0;
 	}
 	show_descriptors();
