@@ -69,6 +69,8 @@ static void count_children(int options)
 	if (child == 0)
 		for (;;)
 			pause();
+	if (child < 0) /* to kill -1 is to kill all */
+		exit(1);
 	for (int i = 0; i < 1000; i++)
 		missed += waitpid(-1, NULL, WNOHANG | options) != 0;
 	kill(child, SIGKILL);
