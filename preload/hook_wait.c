@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "inherit.h"
 #include "rawio.h"
@@ -19,6 +20,7 @@
 #include "writer.h"
 
 #define TASKS     "/proc/self/task/"
+#define PATH_SIZE (sizeof(TASKS) + 32)
 #define LOOKS_MAX 3
 
 struct entry {
@@ -35,32 +37,34 @@ enum found {
 	FOUND_CHANGE, /* a thread has ended; its children are another thread's now */
 };
 
+static void put_path(char path[PATH_SIZE], const char *tid, const char *file)
+{
+	struct rawio_text text;
+
+	rawio_text_begin(&text, path, PATH_SIZE);
+	rawio_text_put(&text, TASKS);
+	rawio_text_put(&text, tid);
+	rawio_text_put(&text, file);
+}
+
 /* A thread may end between the list of threads and a look at it. */
 static bool thread_is_gone(const char *tid)
 {
-	char path[sizeof(TASKS) + 32];
-	struct rawio_text text;
-	long fd;
+	char path[PATH_SIZE];
+	long result;
 
-	rawio_text_begin(&text, path, sizeof(path));
-	rawio_text_put(&text, TASKS);
-	rawio_text_put(&text, tid);
-	fd = rawio_open(path, O_PATH | O_CLOEXEC, 0);
-	if (fd >= 0)
-		rawio_close((int)fd);
-	return fd == -ENOENT || fd == -ESRCH;
+	put_path(path, tid, "");
+	result = RAW_CALL(SYS_faccessat, AT_FDCWD, path, F_OK);
+	return result == -ENOENT || result == -ESRCH;
 }
 
 static enum found look_at_thread(const char *tid, pid_t helper)
 {
-	char path[sizeof(TASKS) + 32], children[64], expected[32];
+	char path[PATH_SIZE], children[64], expected[32];
 	struct rawio_text text;
 	long size;
 
-	rawio_text_begin(&text, path, sizeof(path));
-	rawio_text_put(&text, TASKS);
-	rawio_text_put(&text, tid);
-	rawio_text_put(&text, "/children");
+	put_path(path, tid, "/children");
 	rawio_text_begin(&text, expected, sizeof(expected));
 	rawio_text_put_number(&text, (uint64_t)helper);
 	rawio_text_put(&text, " ");
