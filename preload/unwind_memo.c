@@ -64,7 +64,8 @@ bool unwind_memo_follow(struct unwind_replay *replay, const struct stack_start *
 	return false;
 }
 
-/* The memo for a way from there, which is none until finish(); NULL: none is kept. */
+/* The memo for a way from there, with its frames, which are the trunk's by now; it is
+ * none until finish().  NULL: none is kept. */
 static inline struct memo *begin(struct unwind_replay *replay, const struct stack_start *start, uint32_t base,
 				 uint32_t count)
 {
@@ -76,6 +77,11 @@ static inline struct memo *begin(struct unwind_replay *replay, const struct stac
 	spend(replay, KEEP_COSTS);
 	memo->era = 0;
 	replay->tags[place_of(hash)] = (uint32_t)hash;
+	for (uint32_t i = 0; i < count; i++) {
+		memo->seen[i].slot = replay->seen[base + count - 1 - i].slot;
+		memo->seen[i].pc = replay->seen[base + count - 1 - i].pc;
+	}
+	memo->words = (uint16_t)count;
 	return memo;
 }
 
@@ -100,13 +106,6 @@ void unwind_memo_keep_plain(struct unwind_replay *replay, const struct stack_sta
 
 	if (memo == NULL)
 		return;
-	for (uint32_t i = 1; i < count; i++) {
-		memo->seen[i - 1].slot = replay->above[i].slot;
-		memo->seen[i - 1].pc = replay->above[i].pc;
-	}
-	memo->seen[count - 1].slot = replay->seen[base].slot;
-	memo->seen[count - 1].pc = replay->seen[base].pc;
-	memo->words = (uint16_t)count;
 	memo->needs_bp = false;
 	memo->base_bp = 0; /* no walk from the base on asks for it */
 	finish(replay, memo, start, base, count, node);
@@ -118,12 +117,9 @@ void unwind_memo_keep(struct unwind_replay *replay, const struct stack_start *st
 	const struct fresh *fresh = replay->fresh;
 	struct memo *memo = begin(replay, start, base, count);
 	bool needs_bp = replay_needs_bp(replay, base);
-	uint16_t words = 0;
 
 	if (memo == NULL)
 		return;
-	for (uint32_t i = 1; i <= count; i++)
-		memo->seen[words++] = (struct seen){fresh[i].slot, fresh[i].pc};
 	/* From where the trunk begins up: what bp was read from, if the rest of the walk depends on it. */
 	for (uint32_t i = count;; i--) {
 		if (i < count)
@@ -133,12 +129,11 @@ void unwind_memo_keep(struct unwind_replay *replay, const struct stack_start *st
 			break;
 		if (!needs_bp || fresh[i].bp.slot == 0)
 			continue;
-		if (words == MEMO_WORDS)
+		if (memo->words == MEMO_WORDS)
 			return;
-		memo->seen[words++] = (struct seen){fresh[i].bp.slot, fresh[i].bp.value};
+		memo->seen[memo->words++] = (struct seen){fresh[i].bp.slot, fresh[i].bp.value};
 	}
 	memo->base_bp = fresh[count].bp.value;
-	memo->words = words;
 	memo->needs_bp = needs_bp;
 	finish(replay, memo, start, base, count, node);
 }

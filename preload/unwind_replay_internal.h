@@ -2,9 +2,9 @@
  *
  * A thread's part of the fast unwinder, for its three files: unwind_replay.c (what
  * has not changed, and walks that need no bp), unwind_walk.c (all walks) and
- * unwind_memo.c (ways that were walked before).  What
- * is read at every event is kept together, and no structure is copied whole,
- * since a wide load of what was just stored in parts must wait.
+ * unwind_memo.c (ways that were walked before).  What is read at every event is kept
+ * together, and no structure is copied whole, since a wide load of what was just
+ * stored in parts must wait.
  */
 #ifndef UNWIND_REPLAY_INTERNAL_H
 #define UNWIND_REPLAY_INTERNAL_H
@@ -114,8 +114,8 @@ static inline bool unwind_memo_wanted(struct unwind_replay *replay)
 /* True when a walk would go along one now, and then on along the trunk. */
 bool unwind_memo_follow(struct unwind_replay *replay, const struct stack_start *start, uint32_t *ret);
 
-/* Keeps the `count` fresh frames above trunk frame `base`, whose node is `node`; those
- * of a walk that needs no bp are in `above`. */
+/* Keeps the `count` frames above trunk frame `base`, which are new in the trunk, and
+ * whose node is `node`; the second is for a walk that needs no bp. */
 void unwind_memo_keep(struct unwind_replay *replay, const struct stack_start *start, uint32_t base,
 		      uint32_t count, uint32_t node);
 void unwind_memo_keep_plain(struct unwind_replay *replay, const struct stack_start *start, uint32_t base,
