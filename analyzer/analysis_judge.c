@@ -113,18 +113,27 @@ static enum error_code judge_released(struct pass *pass, const struct verdict_re
 	return findings_add_leaks(a, pass->options, dead->lone, dead->lone_count, pass->error);
 }
 
-enum error_code analysis_find_stranded(const struct pass *pass, struct verdict_result *ret)
+typedef enum error_code find_fn(const struct graph *graph, const struct scc *scc, struct verdict_result *ret,
+				struct error *error);
+
+/* What `find` makes of the cycles among the nodes in these states of the trial. */
+static enum error_code find_cycles(const struct pass *pass, uint32_t states, find_fn *find,
+				   struct verdict_result *ret)
 {
 	const struct graph *graph = pass->analysis->graph;
 	struct scc scc;
-	enum error_code code =
-		scc_run(graph, GRAPH_OWNING, pass->trial.state, 1u << TRIAL_DEAD, &scc, pass->error);
+	enum error_code code = scc_run(graph, GRAPH_OWNING, pass->trial.state, states, &scc, pass->error);
 
 	if (code)
 		return code;
-	code = verdict_stranded(graph, &scc, ret, pass->error);
+	code = find(graph, &scc, ret, pass->error);
 	scc_done(&scc);
 	return code;
+}
+
+enum error_code analysis_find_stranded(const struct pass *pass, struct verdict_result *ret)
+{
+	return find_cycles(pass, 1u << TRIAL_DEAD, verdict_stranded, ret);
 }
 
 static enum error_code judge_dead(struct pass *pass)
@@ -164,14 +173,9 @@ static enum error_code judge_living(struct pass *pass)
 {
 	struct analysis *a = pass->analysis;
 	struct verdict_result result = {0};
-	struct scc scc;
-	enum error_code code = scc_run(a->graph, GRAPH_OWNING, pass->trial.state,
-				       1u << TRIAL_HELD | 1u << TRIAL_EXTERNAL, &scc, pass->error);
+	enum error_code code =
+		find_cycles(pass, 1u << TRIAL_HELD | 1u << TRIAL_EXTERNAL, verdict_latent, &result);
 
-	if (code)
-		return code;
-	code = verdict_latent(a->graph, &scc, &result, pass->error);
-	scc_done(&scc);
 	if (!code)
 		code = findings_take(a, pass->options, &result, ANALYSIS_POOL_LATENT, pass->error);
 	verdict_done(&result);
