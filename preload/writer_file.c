@@ -296,6 +296,13 @@ static bool write_packed(uint8_t *packed, struct castaway_chunk_header *header)
 	return true;
 }
 
+static bool is_wanted(enum castaway_chunk_type type)
+{
+	return s_file.fd >= 0 &&
+	       (s_file.failures == 0 ||
+		(s_file.failures == 1 && (type == CASTAWAY_CHUNK_LIMITS || type == CASTAWAY_CHUNK_END)));
+}
+
 bool writer_file_chunk(enum castaway_chunk_type type, uint32_t thread, const uint8_t *payload, size_t size)
 {
 	struct castaway_chunk_header header = {
@@ -308,12 +315,14 @@ bool writer_file_chunk(enum castaway_chunk_type type, uint32_t thread, const uin
 	};
 	const bool large = size > WRITER_STAGING;
 	const size_t room = large ? HEADER_SIZE + writer_compress_bound(size) : s_file.packed_size;
-	uint8_t *packed = large ? arena_map(room) : s_file.packed, *whole = packed;
+	uint8_t *packed, *whole;
 	size_t stored = 0;
 	bool ok;
 
-	if (s_file.fd < 0 || packed == NULL || s_file.failures > 1 ||
-	    (s_file.failures == 1 && type != CASTAWAY_CHUNK_LIMITS && type != CASTAWAY_CHUNK_END))
+	if (!is_wanted(type))
+		return false;
+	whole = packed = large ? arena_map(room) : s_file.packed;
+	if (packed == NULL)
 		return false;
 	if (g_config.compress)
 		stored = writer_compress(type, packed + HEADER_SIZE, room - HEADER_SIZE, payload, size);
