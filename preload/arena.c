@@ -6,6 +6,7 @@
 #include "arena.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "rawio.h"
@@ -105,20 +106,28 @@ static size_t whole_pages(size_t size)
 	return (size + PAGE - 1) & ~(size_t)(PAGE - 1);
 }
 
+static void *map(size_t size, int protection)
+{
+	const long address =
+		RAW_CALL(SYS_mmap, 0, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (address < 0 && address > -(long)PAGE)
+		return NULL;
+	remember((uint64_t)address, size);
+	return (void *)address;
+}
+
 void *arena_map(size_t size)
 {
-	long address;
+	void *pages;
 
 	if (size == 0 || size > SIZE_MAX - PAGE)
 		return NULL;
 	size = whole_pages(size);
-	address = RAW_CALL(SYS_mmap, 0, size, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (address < 0 && address > -(long)PAGE)
-		return NULL;
-	__atomic_fetch_add(&s_mapped, size, __ATOMIC_RELAXED);
-	remember((uint64_t)address, size);
-	return (void *)address;
+	pages = map(size, PROT_READ | PROT_WRITE);
+	if (pages != NULL)
+		__atomic_fetch_add(&s_mapped, size, __ATOMIC_RELAXED);
+	return pages;
 }
 
 /* Kernels that do not know the advice go without. */
@@ -163,6 +172,23 @@ void *arena_map_once(void **where, size_t size)
 		return fresh;
 	arena_unmap(fresh, size);
 	return known;
+}
+
+void *arena_reserve(size_t size)
+{
+	struct rlimit limit;
+
+	if (RAW_CALL(SYS_prlimit64, 0, RLIMIT_AS, NULL, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY)
+		return NULL;
+	return map(whole_pages(size), PROT_NONE);
+}
+
+bool arena_commit(void *pages, size_t size)
+{
+	if (RAW_CALL(SYS_mprotect, pages, size, PROT_READ | PROT_WRITE) != 0)
+		return false;
+	__atomic_fetch_add(&s_mapped, size, __ATOMIC_RELAXED);
+	return true;
 }
 
 uint64_t arena_mapped(void)

@@ -28,6 +28,13 @@ void *arena_map_used(size_t size);
 void *arena_map_once(void **where, size_t size);
 void arena_unmap(void *pages, size_t size);
 
+/* Address space for what may grow and should lie in one piece, without any memory;
+ * NULL too where the process's address space is limited, of which castaway must not
+ * take what it may never use. */
+void *arena_reserve(size_t size);
+/* Makes whole pages of it usable, zeroed at first; again does no harm. */
+bool arena_commit(void *pages, size_t size);
+
 /* The mappings, for those who must tell castaway's memory from the target's:
  * false past the last one; empty ranges (start == end) were unmapped.  Call
  * where no other thread maps (the snapshot child). */

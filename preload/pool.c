@@ -6,7 +6,6 @@
  */
 #include "pool.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "arena.h"
@@ -49,8 +48,35 @@ static bool segment_ready(struct pool *pool, uint32_t segment)
 {
 	uint8_t **table = table_for(pool, segment);
 	const size_t size = (size_t)pool->record_size << POOL_SEGMENT_BITS;
+	uint8_t *near;
 
-	return table != NULL && arena_map_once((void **)&table[segment], size) != NULL;
+	if (table == NULL)
+		return false;
+	if (segment >= pool->near_records >> POOL_SEGMENT_BITS)
+		return arena_map_once((void **)&table[segment], size) != NULL;
+	if (__atomic_load_n(&table[segment], __ATOMIC_ACQUIRE) != NULL)
+		return true;
+	near = pool->near + segment * size;
+	if (!arena_commit(near, size))
+		return false;
+	__atomic_store_n(&table[segment], near, __ATOMIC_RELEASE);
+	return true;
+}
+
+void pool_reserve(struct pool *pool, uint32_t records)
+{
+	if (pool->near != NULL)
+		return;
+	pool->near = arena_reserve((size_t)records * pool->record_size);
+	if (pool->near != NULL)
+		pool->near_records = records;
+}
+
+bool pool_cover(struct pool *pool, uint32_t index)
+{
+	const uint32_t segment = index >> POOL_SEGMENT_BITS;
+
+	return segment < POOL_SEGMENTS && segment_ready(pool, segment);
 }
 
 /* Up to `want` records that were never used: the first index, 0 when full. */

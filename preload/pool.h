@@ -8,6 +8,7 @@
 #ifndef POOL_H
 #define POOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,8 @@ struct pool {
 	uint32_t record_size;       /* >= 8, a multiple of 8 */
 	uint32_t used;              /* records ever handed out; index 0 is not one */
 	uint64_t batches;           /* tag << 32 | index of the first record of the first free batch */
+	uint8_t *near;              /* pool_reserve(): records below near_records are here, in one piece */
+	uint32_t near_records;
 };
 
 #define POOL_INIT(pool, size)                                              \
@@ -42,6 +45,10 @@ struct pool_cache {
 	uint32_t count;
 	uint32_t free[POOL_CACHE_LIMIT];
 };
+
+/* Once, before the first record: the segments of so many (a multiple of
+ * POOL_SEGMENT_RECORDS) shall lie side by side, if there is address space for it. */
+void pool_reserve(struct pool *pool, uint32_t records);
 
 /* Index of a record with unspecified contents, 0 without memory.  `cache` is
  * NULL in all calls for a pool (every one goes to the shared list) or in none. */
@@ -67,8 +74,11 @@ static inline void pool_give(struct pool *pool, struct pool_cache *cache, uint32
 		pool_give_slow(pool, cache, index);
 }
 
-/* Memory of the POOL_SEGMENT_RECORDS records around one that pool_take returned.
- * Who never gives a record back may use it in any layout. */
+/* For a pool that is used with the numbers of another: memory for the record of that
+ * index, zeroed at first; also for 0.  False without. */
+bool pool_cover(struct pool *pool, uint32_t index);
+
+/* Memory of the POOL_SEGMENT_RECORDS records around one that pool_take returned. */
 static inline uint8_t *pool_segment(struct pool *pool, uint32_t index)
 {
 	uint8_t **segments = __atomic_load_n(&pool->segments, __ATOMIC_ACQUIRE);

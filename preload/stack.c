@@ -197,6 +197,8 @@ void stack_init(void)
 
 	s_depth = g_config.depth < CASTAWAY_MAX_STACK_DEPTH ? g_config.depth : CASTAWAY_MAX_STACK_DEPTH;
 	modules_refresh();
+	if (!stack_tree_init())
+		s_depth = 0;
 	/* The cache first: the unwinder notes there what it must forget one day. */
 	if (s_depth && thread && cache_of(thread))
 		unwind_init();

@@ -67,7 +67,8 @@ static inline uint32_t stack_capture(struct thread *thread, const struct stack_s
 }
 
 /* The tree (stack_tree.c): the node for `frame` called from `parent`.
- * Lock-free, append-only. */
+ * Lock-free, append-only.  Without init(), or where that gave false, nodes are 0. */
+bool stack_tree_init(void); /* once, before there are threads; false without memory */
 uint32_t stack_tree_native(uint32_t parent, uintptr_t pc);
 uint32_t stack_tree_script(uint32_t parent, uint32_t function, uint32_t file, uint32_t line);
 

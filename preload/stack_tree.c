@@ -41,18 +41,19 @@ struct rest {
 #define SCRIPT_BIT STACK_TREE_SCRIPT_BIT
 #define PC_MASK    STACK_TREE_PC_MASK
 
-/* In a segment of the pool come all nodes, then the rests of all. */
-HOT_WRITTEN struct pool g_stack_tree_nodes =
-	POOL_INIT(g_stack_tree_nodes, sizeof(struct stack_tree_entry) + sizeof(struct rest));
-HOT_WRITTEN struct stack_tree_entry g_stack_tree_root;
+/* 64 MiB of address space, which hardly a program's stacks need more than. */
+#define NEAR_NODES (1u << 22)
+
+/* Numbers come from the rests: who sees one finds the rest, and whoever may look
+ * for the entry as well. */
+HOT struct pool g_stack_tree_entries = POOL_INIT(g_stack_tree_entries, sizeof(struct stack_tree_entry));
+static struct pool s_rests = POOL_INIT(s_rests, sizeof(struct rest));
+static bool s_ready;
 static uint64_t *s_hash; /* an entry: the hash's upper half, then the node's number */
 
 static struct rest *rest_of(uint32_t number)
 {
-	uint8_t *segment = pool_segment(&g_stack_tree_nodes, number);
-
-	return (struct rest *)((struct stack_tree_entry *)segment + POOL_SEGMENT_RECORDS) +
-	       POOL_PLACE(number);
+	return pool_at(&s_rests, number);
 }
 
 static uint64_t frame_load(const struct stack_tree_entry *node)
@@ -137,8 +138,8 @@ static uint32_t make(const struct key *key)
 	uint32_t number, empty;
 
 	do {
-		number = pool_take(&g_stack_tree_nodes, NULL);
-		if (!number)
+		number = pool_take(&s_rests, NULL);
+		if (!number || !pool_cover(&g_stack_tree_entries, number))
 			return 0;
 		rest = rest_of(number);
 		stack_tree_at(number)->frame = key->frame;
@@ -196,13 +197,23 @@ static uint32_t hash_find_or_add(struct key *key)
 	return 0;
 }
 
+bool stack_tree_init(void)
+{
+	pool_reserve(&g_stack_tree_entries, NEAR_NODES);
+	s_ready = pool_cover(&g_stack_tree_entries, 0);
+	return s_ready;
+}
+
 /* The list is only added to, at its end: the oldest child is met first, which
  * mostly is the one that is made at every visit, and lies behind its parent. */
 static __attribute__((noinline)) uint32_t find_or_add(struct key *key)
 {
-	uint32_t *link = &stack_tree_at(key->parent)->first_child;
+	uint32_t *link;
 	uint32_t fresh = 0;
 
+	if (!s_ready)
+		return 0;
+	link = &stack_tree_at(key->parent)->first_child;
 	for (unsigned count = 0;; count++) {
 		uint32_t at = __atomic_load_n(link, __ATOMIC_ACQUIRE);
 
@@ -230,9 +241,12 @@ __attribute__((noinline)) uint32_t stack_tree_native_slow(uint32_t parent, uint6
 
 uint32_t stack_tree_native(uint32_t parent, uintptr_t pc)
 {
-	struct stack_tree_entry *entry = stack_tree_at(parent);
+	struct stack_tree_entry *entry;
 
-	return pc <= PC_MASK ? stack_tree_child(parent, stack_tree_frame(modules_epoch(), pc), &entry) : 0;
+	if (!s_ready || pc > PC_MASK)
+		return 0;
+	entry = stack_tree_at(parent);
+	return stack_tree_child(parent, stack_tree_frame(modules_epoch(), pc), &entry);
 }
 
 uint32_t stack_tree_script(uint32_t parent, uint32_t function, uint32_t file, uint32_t line)
@@ -248,7 +262,7 @@ uint32_t stack_tree_script(uint32_t parent, uint32_t function, uint32_t file, ui
 uint32_t stack_tree_count(void)
 {
 	static uint32_t s_settled;
-	uint32_t count = __atomic_load_n(&g_stack_tree_nodes.used, __ATOMIC_ACQUIRE);
+	uint32_t count = __atomic_load_n(&s_rests.used, __ATOMIC_ACQUIRE);
 	uint32_t settled = __atomic_load_n(&s_settled, __ATOMIC_RELAXED);
 
 	for (; settled < count; settled++) {

@@ -29,18 +29,22 @@ _Static_assert(sizeof(struct stack_tree_entry) == 16, "four nodes share a cache 
  * its next stacks will need. */
 #define STACK_TREE_AHEAD 8
 
-extern struct pool g_stack_tree_nodes;
-extern struct stack_tree_entry g_stack_tree_root;
+/* Entry 0 is the root, from which all stacks begin. */
+extern struct pool g_stack_tree_entries;
 
 /* For a child that is not among the first ones, or not there yet. */
 uint32_t stack_tree_native_slow(uint32_t parent, uint64_t frame);
 
-/* Of a node, or of 0, which all stacks begin at. */
+/* Of a node or the root.  The way down the tree waits for each entry before it knows
+ * the next: so that of most is one step from its number. */
 static inline struct stack_tree_entry *stack_tree_at(uint32_t number)
 {
-	uint8_t *segment = pool_segment(&g_stack_tree_nodes, number);
+	const struct pool *pool = &g_stack_tree_entries;
 
-	return number ? (struct stack_tree_entry *)(void *)segment + POOL_PLACE(number) : &g_stack_tree_root;
+	if (__builtin_expect(number < pool->near_records, 1))
+		return (struct stack_tree_entry *)(void *)pool->near + number;
+	return (struct stack_tree_entry *)(void *)pool_segment(&g_stack_tree_entries, number) +
+	       POOL_PLACE(number);
 }
 
 /* `pc` is within STACK_TREE_PC_MASK. */

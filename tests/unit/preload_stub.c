@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "preload/arena.h"
@@ -51,6 +52,22 @@ void *arena_map_once(void **where, size_t size)
 		return fresh;
 	arena_unmap(fresh, size);
 	return known;
+}
+
+void *arena_reserve(size_t size)
+{
+	struct rlimit limit;
+	void *pages;
+
+	if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY)
+		return NULL;
+	pages = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	return pages == MAP_FAILED ? NULL : pages;
+}
+
+bool arena_commit(void *pages, size_t size)
+{
+	return mprotect(pages, size, PROT_READ | PROT_WRITE) == 0;
 }
 
 void *arena_alloc(size_t size)

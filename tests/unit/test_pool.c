@@ -30,7 +30,9 @@ struct record {
 static struct pool s_pool = POOL_INIT(s_pool, sizeof(struct record)),
 		   s_pair = POOL_INIT(s_pair, sizeof(struct record)),
 		   s_plain = POOL_INIT(s_plain, sizeof(struct record)),
-		   s_grown = POOL_INIT(s_grown, sizeof(struct record));
+		   s_grown = POOL_INIT(s_grown, sizeof(struct record)),
+		   s_reserved = POOL_INIT(s_reserved, sizeof(struct record)),
+		   s_covered = POOL_INIT(s_covered, sizeof(struct record));
 static uint32_t s_ring[RING], s_written, s_read;
 static uint32_t s_conflicts;
 
@@ -95,6 +97,44 @@ static void test_growth(void **state)
 	for (uint32_t i = 1; i <= s_grown.used; i++)
 		kept += ((struct record *)pool_at(&s_grown, i))->owner == i;
 	assert_int_equal(kept, 4 * GROWN);
+}
+
+/* The first segments in one piece, and records beyond it. */
+static void test_reserved(void **state)
+{
+	uint8_t *first;
+	uint32_t index = 0;
+
+	pool_reserve(&s_reserved, 2 * POOL_SEGMENT_RECORDS);
+	assert_non_null(s_reserved.near);
+	assert_true(pool_cover(&s_reserved, 0));
+	first = pool_at(&s_reserved, 0);
+	assert_ptr_equal(first, s_reserved.near);
+	for (uint32_t i = 1; i < 3 * POOL_SEGMENT_RECORDS; i++) {
+		index = pool_take(&s_reserved, NULL);
+		assert_int_equal(index, i);
+		assert_int_equal(((struct record *)pool_at(&s_reserved, i))->owner, 0);
+		((struct record *)pool_at(&s_reserved, i))->owner = i;
+		if (i < 2 * POOL_SEGMENT_RECORDS)
+			assert_ptr_equal(pool_at(&s_reserved, i), first + i * sizeof(struct record));
+	}
+	for (uint32_t i = 1; i <= index; i++)
+		assert_int_equal(((struct record *)pool_at(&s_reserved, i))->owner, i);
+}
+
+/* A pool without numbers of its own: records where they are asked for, all else untouched. */
+static void test_cover(void **state)
+{
+	const uint32_t far = 7 * POOL_SEGMENT_RECORDS + 5;
+
+	assert_true(pool_cover(&s_covered, far));
+	assert_true(pool_cover(&s_covered, far));
+	((struct record *)pool_at(&s_covered, far))->owner = 1;
+	assert_null(pool_segment(&s_covered, 0));
+	assert_true(pool_cover(&s_covered, 0));
+	assert_int_equal(((struct record *)pool_at(&s_covered, far))->owner, 1);
+	assert_false(pool_cover(&s_covered, UINT32_MAX));
+	assert_int_equal(s_covered.used, 0);
 }
 
 /* Thread 0 takes, thread 1 gives back. */
@@ -180,7 +220,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reuse),        cmocka_unit_test(test_segments),
-		cmocka_unit_test(test_growth),       cmocka_unit_test(test_producer_and_consumer),
+		cmocka_unit_test(test_growth),       cmocka_unit_test(test_reserved),
+		cmocka_unit_test(test_cover),        cmocka_unit_test(test_producer_and_consumer),
 		cmocka_unit_test(test_stress_lists), cmocka_unit_test(test_stress_shared),
 	};
 

@@ -7,12 +7,16 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "preload/arena.h"
 #include "preload/modules.h"
 #include "preload/stack.h"
+#include "preload/stack_tree_inline.h"
 #include "preload_stub.h"
 
 #define WIDE 3000u
@@ -143,14 +147,50 @@ static void test_parents_first(void **state)
 	}
 }
 
+/* All of it twice: with the nodes in one piece, and in a process whose address space is
+ * limited, where they are not. */
+static void test_place(void **state)
+{
+	struct rlimit limit;
+	const struct stack_tree_entry *first = stack_tree_at(0);
+
+	assert_int_equal(getrlimit(RLIMIT_AS, &limit), 0);
+	assert_int_equal(stack_tree_at(70000) == first + 70000, limit.rlim_cur == RLIM_INFINITY);
+}
+
+/* Enough for a second segment. */
+static void test_many(void **state)
+{
+	uint32_t node = 0;
+
+	for (uintptr_t i = 1; i <= POOL_SEGMENT_RECORDS + 100; i++)
+		node = stack_tree_native(node, 0x100000 + i * 16);
+	for (uintptr_t i = POOL_SEGMENT_RECORDS + 100; i > 0; i--) {
+		struct stack_tree_node ret;
+
+		stack_tree_get(node, &ret);
+		assert_int_equal(ret.address, 0x100000 + i * 16);
+		node = ret.parent;
+	}
+	assert_int_equal(node, 0);
+}
+
 int main(void)
 {
+	const struct rlimit limit = {(rlim_t)1 << 46, RLIM_INFINITY};
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_frames),
-		cmocka_unit_test(test_module_gone),
-		cmocka_unit_test(test_threads),
-		cmocka_unit_test(test_parents_first),
+		cmocka_unit_test(test_frames),  cmocka_unit_test(test_module_gone),
+		cmocka_unit_test(test_threads), cmocka_unit_test(test_parents_first),
+		cmocka_unit_test(test_many),    cmocka_unit_test(test_place),
 	};
+	const pid_t limited = fork();
+	int status = -1;
 
+	if (limited > 0 && (waitpid(limited, &status, 0) != limited || status != 0))
+		return 1;
+	/* Who runs this reads the results of one. */
+	if (limited < 0 || (limited == 0 && (setrlimit(RLIMIT_AS, &limit) != 0 || dup2(2, 1) < 0)) ||
+	    !stack_tree_init())
+		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -401,6 +401,8 @@ int main(void)
 		cmocka_unit_test(test_too_deep),
 	};
 
+	if (!stack_tree_init())
+		return 1;
 	s_replay = unwind_replay_new(DEPTH);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
