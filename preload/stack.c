@@ -31,10 +31,6 @@ HOT struct stack_claim g_stack_claim;
 static const struct stack_walker *s_walker = &unwind_libunwind;
 static HOT size_t s_depth;
 
-/* The fast unwinder keeps deeper stacks than are recorded, lest it must give up
- * on them: 96 bytes a frame, of which only what is used is resident. */
-#define REPLAY_DEPTH 4096u
-
 static __attribute__((noinline)) struct stack_cache *make_cache(struct thread *thread)
 {
 	size_t room = s_depth + 1;
@@ -46,8 +42,9 @@ static __attribute__((noinline)) struct stack_cache *make_cache(struct thread *t
 	cache->pcs = (uintptr_t *)(cache + 1);
 	cache->former = cache->pcs + room;
 	cache->nodes = (uint32_t *)(cache->former + room);
+	/* For deeper stacks than are recorded, lest it must give up on them. */
 	if (g_config.fast_stacks)
-		cache->replay = unwind_replay_new(REPLAY_DEPTH);
+		cache->replay = unwind_replay_new(UNWIND_REPLAY_DEPTH_MAX);
 	thread->unwind = cache;
 	return cache;
 }

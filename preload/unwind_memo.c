@@ -32,8 +32,8 @@ static inline bool holds(const struct unwind_replay *replay, const struct memo *
 	    (memo->needs_bp && memo->bp != start->bp))
 		return false;
 	for (uint32_t i = 0; i < memo->words; i++)
-		differs |= replay_difference(&memo->seen[i]);
-	differs |= replay->seen[base].slot ^ memo->seen[memo->frames - 1].slot;
+		differs |= replay_word(memo->seen[i].slot) ^ memo->seen[i].pc;
+	differs |= replay_slot(replay, base) ^ memo->seen[memo->frames - 1].slot;
 	return differs == 0 && (!replay_needs_bp(replay, base) || replay->bps[base].value == memo->base_bp) &&
 	       unwind_replay_unchanged(replay, base) == base;
 }
@@ -78,8 +78,8 @@ static inline struct memo *begin(struct unwind_replay *replay, const struct stac
 	memo->era = 0;
 	replay->tags[place_of(hash)] = (uint32_t)hash;
 	for (uint32_t i = 0; i < count; i++) {
-		memo->seen[i].slot = replay->seen[base + count - 1 - i].slot;
-		memo->seen[i].pc = replay->seen[base + count - 1 - i].pc;
+		memo->seen[i].slot = replay_slot(replay, base + count - 1 - i);
+		memo->seen[i].pc = replay->pcs[base + count - 1 - i];
 	}
 	memo->words = (uint16_t)count;
 	return memo;

@@ -8,6 +8,7 @@
  */
 #include "unwind_replay_internal.h"
 
+#include <endian.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -21,27 +22,18 @@
 
 struct unwind_replay *unwind_replay_new(uint32_t depth)
 {
-	const size_t count = (size_t)depth + 1;
-	struct unwind_replay *replay;
+	struct unwind_replay *replay = unwind_rules_init() ? arena_map(sizeof(*replay)) : NULL;
 
-	if (!unwind_rules_init())
-		return NULL;
-	replay = arena_map(sizeof(*replay) +
-			   count * (2 * sizeof(struct seen) + sizeof(struct fresh) + sizeof(struct bp) +
-				    sizeof(struct trunk)) +
-			   (sizeof(struct memo) << MEMO_BITS));
 	if (replay == NULL)
 		return NULL;
-	replay->depth = depth;
-	replay->above = replay->seen + count;
-	replay->fresh = (struct fresh *)(replay->above + count);
-	replay->bps = (struct bp *)(replay->fresh + count);
-	replay->memos = (struct memo *)(replay->bps + count);
-	replay->trunk = (struct trunk *)(replay->memos + ((size_t)1 << MEMO_BITS));
-	replay->seen[0].slot = UINTPTR_MAX;
+	replay->depth = depth < UNWIND_REPLAY_DEPTH_MAX ? depth : UNWIND_REPLAY_DEPTH_MAX;
+	replay->slots[0] = UINT32_MAX;
 	replay->trunk[0].entry = stack_tree_at(0);
 	return replay;
 }
+
+/* Of larger ones only that much, from the top, is known. */
+#define STACK_SIZE_MAX (((uintptr_t)1 << 32) - 8)
 
 /* The stack of a thread ends at its descriptor (glibc puts it there) or with
  * its mapping; the first thread's grows down as far as its limit lets it. */
@@ -49,22 +41,27 @@ static __attribute__((noinline, cold)) void find_stack(struct unwind_replay *rep
 {
 	struct maps_entry entry;
 	struct rlimit limit;
-	uintptr_t descriptor = arch_thread_pointer();
+	uintptr_t descriptor = arch_thread_pointer(), low, high;
 
-	replay->low = 0;
-	replay->high = 1; /* no stack at all, but known */
+	replay->low = replay->size = 0;
 	if (!maps_read_one(sp, &entry))
 		return;
+	low = entry.start;
 	if (entry.kind == MAPS_STACK) {
-		replay->high = entry.end;
-		if (RAW_CALL(SYS_prlimit64, 0, RLIMIT_STACK, NULL, &limit) == 0 && limit.rlim_cur < entry.end)
-			replay->low = entry.end - limit.rlim_cur;
-		if (replay->low == 0 || replay->low > entry.start)
-			replay->low = entry.start;
+		high = entry.end;
+		if (RAW_CALL(SYS_prlimit64, 0, RLIMIT_STACK, NULL, &limit) == 0 && limit.rlim_cur < high &&
+		    low > high - limit.rlim_cur)
+			low = high - limit.rlim_cur;
 	} else if (descriptor > sp && descriptor < entry.end && entry.kind == MAPS_ANONYMOUS) {
-		replay->low = entry.start;
-		replay->high = descriptor;
+		high = descriptor;
+	} else {
+		return;
 	}
+	high &= ~(uintptr_t)7;
+	if (high - low > STACK_SIZE_MAX)
+		low = high - STACK_SIZE_MAX;
+	replay->low = (low + 7) & ~(uintptr_t)7;
+	replay->size = high - replay->low;
 }
 
 static void forget(struct unwind_replay *replay)
@@ -84,45 +81,65 @@ static inline bool own_stack(struct unwind_replay *replay, uintptr_t sp)
 		forget(replay);
 		find_stack(replay, sp);
 	}
-	return sp >= replay->low && sp < replay->high && !(sp & 7);
+	/* The slot of the return address is in there. */
+	return sp - 8 - replay->low < replay->size && !(sp & 7);
 }
 
 /* Of frames [1, last] of the trunk: how many, from the bottom, have what they
  * were arrived at by. */
-static uint32_t same(const struct seen *seen, uint32_t last)
+static uint32_t same(const struct unwind_replay *replay, uint32_t last)
 {
 	uint32_t i = 1;
 
-	while (i <= last && replay_difference(&seen[i]) == 0)
+	while (i <= last && replay_difference(replay, i) == 0)
 		i++;
 	return i - 1;
 }
 
-static inline uintptr_t differences(const struct seen *seen)
+/* Two words, which the processor compares at once: it is reading them that takes the
+ * time, and there are 20 to 30 at every event. */
+typedef uintptr_t two __attribute__((vector_size(2 * sizeof(uintptr_t))));
+struct two_pcs {
+	two both;
+} __attribute__((packed, aligned(sizeof(uintptr_t)), may_alias));
+
+static inline __attribute__((always_inline)) two differences_two(const struct unwind_replay *replay,
+								 uint32_t frame)
 {
-	return (replay_difference(&seen[0]) | replay_difference(&seen[1]) | replay_difference(&seen[2]) |
-		replay_difference(&seen[3])) |
-	       (replay_difference(&seen[4]) | replay_difference(&seen[5]) | replay_difference(&seen[6]) |
-		replay_difference(&seen[7]));
+	uint64_t slots;
+
+	_Static_assert(sizeof(slots) == 2 * sizeof(replay->slots[0]),
+		       "both in one word, the first one lower");
+	memcpy(&slots, &replay->slots[frame], sizeof(slots));
+	slots = le64toh(slots);
+	return (two){replay_word(replay->low + (uint32_t)slots), replay_word(replay->low + (slots >> 32))} ^
+	       ((const struct two_pcs *)(const void *)&replay->pcs[frame])->both;
+}
+
+static inline __attribute__((always_inline)) two differences(const struct unwind_replay *replay,
+							     uint32_t frame)
+{
+	return (differences_two(replay, frame) | differences_two(replay, frame + 2)) |
+	       (differences_two(replay, frame + 4) | differences_two(replay, frame + 6));
 }
 
 /* True when that is all of them.  No branch for each: mostly it is, and how
  * many there are changes from event to event; a last group overlaps. */
-static inline bool all_same(const struct seen *seen, uint32_t last)
+static inline bool all_same(const struct unwind_replay *replay, uint32_t last)
 {
-	uintptr_t differs = 0;
+	two differs = {0, 0};
 	uint32_t i = 1;
 
 	if (last < 8) {
 		for (; i <= last; i++)
-			differs |= replay_difference(&seen[i]);
-		return differs == 0;
+			differs[0] |= replay_difference(replay, i);
+		return differs[0] == 0;
 	}
 	for (; i + 7 <= last; i += 8)
-		differs |= differences(&seen[i]);
+		differs |= differences(replay, i);
 	if (i <= last)
-		differs |= differences(&seen[last - 7]);
-	return differs == 0;
+		differs |= differences(replay, last - 7);
+	return (differs[0] | differs[1]) == 0;
 }
 
 static inline uint32_t unchanged(const struct unwind_replay *replay, uint32_t base)
@@ -130,8 +147,8 @@ static inline uint32_t unchanged(const struct unwind_replay *replay, uint32_t ba
 	const struct trunk *trunk = replay->trunk;
 	uint32_t last = base, check;
 
-	if (__builtin_expect(!all_same(replay->seen, base), 0))
-		last = same(replay->seen, base);
+	if (__builtin_expect(!all_same(replay, base), 0))
+		last = same(replay, base);
 	/* What bp is at the last one itself is compared on arrival. */
 	check = trunk[last].check & ~TRUNK_NEEDS_BP;
 	if (__builtin_expect(check == 0, 1))
@@ -154,24 +171,23 @@ uint32_t unwind_replay_unchanged(const struct unwind_replay *replay, uint32_t ba
 /* A walk where no step needs bp: of each frame only what the trunk keeps is noted, and
  * the trunk is met, at frame *base and under *count fresh ones, where no walk on from
  * there needs it.  False: not so. */
-static inline __attribute__((always_inline)) bool walk_plain(const struct unwind_replay *replay,
-							     const struct stack_start *start, uint32_t *base,
-							     uint32_t *count)
+static inline __attribute__((always_inline)) bool
+walk_plain(struct unwind_replay *replay, const struct stack_start *start, uint32_t *base, uint32_t *count)
 {
-	const struct seen *const seen = replay->seen, *const end = replay->above + replay->depth;
+	const struct plain *const end = replay->above + replay->depth;
 	const uint64_t epoch = replay->epoch;
-	const uintptr_t high = replay->high;
-	uintptr_t slot = start->sp - 8, pc = start->pc;
+	const uintptr_t low = replay->low, size = replay->size;
+	uintptr_t slot = start->sp - 8 - low, pc = start->pc;
 	uint32_t known = replay->count;
-	struct seen *fresh = replay->above;
+	struct plain *fresh = replay->above;
 	bool checked = false;
 
 	for (;; fresh++) {
 		uint64_t rule;
 
-		while (seen[known].slot < slot) /* [0] ends it */
+		while (replay->slots[known] < slot) /* [0] ends it */
 			known--;
-		if (seen[known].slot == slot && seen[known].pc == pc) {
+		if (replay->slots[known] == slot && replay->pcs[known] == pc) {
 			uint32_t stays;
 
 			if (replay_needs_bp(replay, known))
@@ -185,12 +201,12 @@ static inline __attribute__((always_inline)) bool walk_plain(const struct unwind
 		rule = unwind_rules_value(pc, epoch);
 		if (!(rule & UNWIND_RULES_PLAIN) || fresh == end)
 			return false;
-		fresh->slot = slot;
+		fresh->slot = (uint32_t)slot;
 		fresh->pc = pc;
 		slot += (uint32_t)rule;
-		if (slot + 8 > high)
+		if (slot >= size)
 			return false;
-		pc = replay_word(slot);
+		pc = replay_word(low + slot);
 	}
 	*base = known;
 	*count = (uint32_t)(fresh - replay->above);
@@ -202,9 +218,8 @@ static inline __attribute__((always_inline)) bool walk_plain(const struct unwind
 static inline __attribute__((always_inline)) uint32_t adopt_plain(struct unwind_replay *replay, uint32_t base,
 								  uint32_t count)
 {
-	const struct seen *const above = replay->above, *fresh = above + count;
+	const struct plain *const above = replay->above, *fresh = above + count;
 	struct trunk *trunk = &replay->trunk[base];
-	struct seen *const seen = replay->seen;
 	struct stack_tree_entry *entry = trunk->entry;
 	const uint32_t epoch = replay->epoch, check = trunk->check;
 	uint32_t node = trunk->node, known = base;
@@ -212,8 +227,8 @@ static inline __attribute__((always_inline)) uint32_t adopt_plain(struct unwind_
 	while (fresh != above) {
 		fresh--;
 		known++;
-		seen[known].slot = fresh->slot;
-		seen[known].pc = fresh->pc;
+		replay->slots[known] = fresh->slot;
+		replay->pcs[known] = fresh->pc;
 		node = stack_tree_child(node, stack_tree_frame(epoch, fresh->pc), &entry);
 		trunk++;
 		trunk->entry = entry;
@@ -269,6 +284,6 @@ size_t unwind_replay_last(const struct unwind_replay *replay, uintptr_t *pcs, si
 	for (; count < above && count < max; count++)
 		pcs[count] = count == 0 ? memo->pc : memo->seen[count - 1].pc;
 	for (; count < above + base && count < max; count++)
-		pcs[count] = replay->seen[base - (count - above)].pc;
+		pcs[count] = replay->pcs[base - (count - above)];
 	return count;
 }

@@ -21,7 +21,8 @@
 
 #include "stack.h"
 
-/* Bytes of a thread's part for stacks of at most `depth` frames. */
+/* A thread's part, for stacks of at most `depth` frames; NULL without memory. */
+#define UNWIND_REPLAY_DEPTH_MAX 4096u
 struct unwind_replay;
 struct unwind_replay *unwind_replay_new(uint32_t depth);
 

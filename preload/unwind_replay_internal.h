@@ -12,9 +12,15 @@
 #include "stack_tree_inline.h"
 #include "unwind_replay.h"
 
-/* What the walk read to get to a frame: where it continues. */
+/* What a walk read to get to a frame: where it continues. */
 struct seen {
 	uintptr_t slot, pc; /* pc was at slot */
+};
+
+/* The same in a walk that needs no bp. */
+struct plain {
+	uintptr_t pc;
+	uint32_t slot; /* from the stack's lowest address on */
 };
 
 /* Of a frame of the trunk.  Most code needs no frame pointer to be walked. */
@@ -58,21 +64,32 @@ struct memo {
 	struct seen seen[MEMO_WORDS]; /* the frames but the first, the base, then values of bp */
 };
 
+#define REPLAY_ROOM (UNWIND_REPLAY_DEPTH_MAX + 1)
+
+/* Of an array, in front of it: what begins with index 1 is aligned. */
+#define REPLAY_ALIGN _Alignas(2 * sizeof(uintptr_t))
+
 struct unwind_replay {
-	uintptr_t low, high;  /* the thread's own stack */
+	uintptr_t low, size;  /* the thread's own stack; multiples of 8, size 0: none */
 	uintptr_t descriptor; /* of the thread whose stack that is */
 	uint32_t epoch, depth;
-	uint32_t era;            /* a new one where what was seen no longer says anything */
-	uint32_t count;          /* frames of the trunk, the last walk that was not along a memo */
-	const struct memo *memo; /* of the last walk, NULL: the trunk is it */
-	uint32_t credit, misses; /* of the memos */
-	struct seen *above;      /* scratch, innermost first: frames of a walk that needs no bp */
-	struct fresh *fresh;     /* of another, and what they meet */
-	struct trunk *trunk;
-	struct bp *bps; /* of the frames with TRUNK_NEEDS_BP */
-	struct memo *memos;
+	uint32_t era;                   /* a new one where what was seen no longer says anything */
+	uint32_t count;                 /* frames of the trunk, the last walk that was not along a memo */
+	const struct memo *memo;        /* of the last walk, NULL: the trunk is it */
+	uint32_t credit, misses;        /* of the memos */
 	uint32_t tags[1u << MEMO_BITS]; /* of the memos: most that are not wanted are not looked at */
-	struct seen seen[]; /* the trunk, outermost first, from index 1 on; [0] is above every stack */
+	/* The trunk, outermost first, from index 1 on; [0] is above every stack.  How a walk
+	 * arrived at a frame is in two arrays, since it is compared for two at a time. */
+	REPLAY_ALIGN uint32_t unaligned_slots;
+	uint32_t slots[REPLAY_ROOM]; /* from `low` on */
+	REPLAY_ALIGN uintptr_t unaligned_pcs;
+	uintptr_t pcs[REPLAY_ROOM];
+	struct trunk trunk[REPLAY_ROOM];
+	/* Scratch, innermost frame first: of a walk that needs no bp; of another, and what it meets. */
+	struct plain above[REPLAY_ROOM];
+	struct fresh fresh[REPLAY_ROOM];
+	struct bp bps[REPLAY_ROOM]; /* of the trunk's frames with TRUNK_NEEDS_BP */
+	struct memo memos[1u << MEMO_BITS];
 };
 
 /* Anywhere in the stack, whatever a sanitizer thinks of the place. */
@@ -81,10 +98,16 @@ static inline __attribute__((no_sanitize("address"))) uintptr_t replay_word(uint
 	return *(const uintptr_t *)address;
 }
 
-/* 0 when the walk would arrive at the frame as it did. */
-static inline uintptr_t replay_difference(const struct seen *seen)
+/* Of a frame of the trunk. */
+static inline uintptr_t replay_slot(const struct unwind_replay *replay, uint32_t frame)
 {
-	return replay_word(seen->slot) ^ seen->pc;
+	return replay->low + replay->slots[frame];
+}
+
+/* 0 when the walk would arrive at the frame as it did. */
+static inline uintptr_t replay_difference(const struct unwind_replay *replay, uint32_t frame)
+{
+	return replay_word(replay_slot(replay, frame)) ^ replay->pcs[frame];
 }
 
 static inline bool replay_needs_bp(const struct unwind_replay *replay, uint32_t frame)

@@ -59,7 +59,7 @@ static bool walk(struct unwind_replay *replay, const struct stack_start *start, 
 {
 	struct cursor at = {start->sp - 8, start->pc, {start->bp, 0}};
 	struct fresh *fresh = replay->fresh, *const end = fresh + replay->depth;
-	const struct seen *seen = replay->seen;
+	const uintptr_t low = replay->low, high = low + replay->size;
 	enum step result = STEP_ON;
 	uint32_t known = replay->count;
 	bool checked = false;
@@ -68,9 +68,9 @@ static bool walk(struct unwind_replay *replay, const struct stack_start *start, 
 	for (; result == STEP_ON; fresh++) {
 		struct cfi_rule rule;
 
-		while (seen[known].slot < at.slot) /* [0] ends it */
+		while (replay->slots[known] < at.slot - low) /* [0] ends it */
 			known--;
-		if (seen[known].slot == at.slot && seen[known].pc == at.pc &&
+		if (replay->slots[known] == at.slot - low && replay->pcs[known] == at.pc &&
 		    (!replay_needs_bp(replay, known) || replay->bps[known].value == at.bp.value)) {
 			const uint32_t stays = checked ? known : unwind_replay_unchanged(replay, known);
 
@@ -86,7 +86,7 @@ static bool walk(struct unwind_replay *replay, const struct stack_start *start, 
 		fresh->flags = (rule.base_is_bp ? FRESH_NEEDS_BP : 0) |
 			       (rule.bp_offset != 0 ? FRESH_RESTORES_BP : 0);
 		ret->uses_bp |= rule.base_is_bp;
-		result = step(replay->high, rule, &at);
+		result = step(high, rule, &at);
 	}
 	/* Where they meet, as arrived at from above. */
 	put(fresh, &at);
@@ -135,10 +135,10 @@ static uint32_t adopt(struct unwind_replay *replay, const struct walked *walked)
 
 	while (count > 0) {
 		const struct fresh *fresh = &replay->fresh[--count];
-		struct seen *seen = &replay->seen[++known];
 
-		seen->slot = fresh->slot;
-		seen->pc = fresh->pc;
+		known++;
+		replay->slots[known] = (uint32_t)(fresh->slot - replay->low);
+		replay->pcs[known] = fresh->pc;
 		node = stack_tree_native(node, fresh->pc);
 		replay->trunk[known].entry = stack_tree_at(node);
 		replay->trunk[known].node = node;
