@@ -26,6 +26,9 @@ struct writer g_writer;
 struct buffer g_writer_slots[WRITER_SLOTS];
 
 #define BUFFERS_PER_MIB ((1u << 20) / WRITER_BUFFER_SIZE)
+/* The helper looks by itself often enough (helper_sleep()); to wake it costs as much as
+ * a thousand events, and is for when it must not be late. */
+#define FULL_WAKE 4u
 /* A fork child that is to execute something has mostly done so by then. */
 #define PENDING_MS 50u
 
@@ -95,6 +98,7 @@ bool writer_start(void)
 
 	/* Half of the slots are for buffers that threads are filling. */
 	g_writer.full_max = (uint32_t)(most < 2 ? 2 : most > WRITER_SLOTS / 2 ? WRITER_SLOTS / 2 : most);
+	g_writer.full_wake = g_writer.full_max / 2 < FULL_WAKE ? g_writer.full_max / 2 : FULL_WAKE;
 	if (mode() != WRITER_PENDING) {
 		mark_start();
 		g_writer.clock_ticks = g_writer.start_ticks;
@@ -251,11 +255,13 @@ struct buffer *writer_take_section(uint16_t type)
 
 void writer_give(struct buffer *buffer)
 {
-	__atomic_add_fetch(&g_writer.full, 1, __ATOMIC_ACQ_REL);
+	const uint32_t full = __atomic_add_fetch(&g_writer.full, 1, __ATOMIC_ACQ_REL);
+
 	__atomic_store_n(&buffer->state, BUFFER_FULL, __ATOMIC_RELEASE);
 	switch (mode()) {
 	case WRITER_HELPER:
-		writer_helper_wake();
+		if (full >= g_writer.full_wake)
+			writer_helper_wake();
 		break;
 	case WRITER_INLINE:
 		(void)writer_pump_try(false);
