@@ -30,6 +30,7 @@ struct stack_cache {
 HOT struct stack_claim g_stack_claim;
 static const struct stack_walker *s_walker = &unwind_libunwind;
 static HOT size_t s_depth;
+static HOT size_t s_plain_depth; /* of a stack that is recorded without a further look */
 
 static __attribute__((noinline)) struct stack_cache *make_cache(struct thread *thread)
 {
@@ -47,11 +48,6 @@ static __attribute__((noinline)) struct stack_cache *make_cache(struct thread *t
 		cache->replay = unwind_replay_new(UNWIND_REPLAY_DEPTH_MAX);
 	thread->unwind = cache;
 	return cache;
-}
-
-static inline struct stack_cache *cache_of(struct thread *thread)
-{
-	return __builtin_expect(thread->unwind != NULL, 1) ? thread->unwind : make_cache(thread);
 }
 
 /* How many frames at the bottom are those of the former stack. */
@@ -129,63 +125,74 @@ static void verify(struct thread *thread, struct stack_cache *cache, const struc
 		limits_count(CASTAWAY_LIMIT_STACKS_DIFFER, 1, NULL);
 }
 
-/* 0: the fast unwinder has no answer for this stack; otherwise its node, or
- * (the stack is too deep) its frames in cache->pcs. */
-static uint32_t replay(struct thread *thread, struct stack_cache *cache, const struct stack_start *start,
-		       size_t *count)
+/* A stack that the fast unwinder has found needs another look: it is deeper than is
+ * recorded, or all are compared.  The node; 0: its frames are to be recorded. */
+static __attribute__((noinline)) uint32_t look_again(struct thread *thread, struct stack_cache *cache,
+						     const struct stack_start *start, uint32_t node,
+						     size_t depth)
 {
-	uint32_t node;
-
-	if (!unwind_replay_capture(cache->replay, start, &node))
-		return 0;
 	if (g_config.verify_stacks)
 		verify(thread, cache, start);
-	if (unwind_replay_depth(cache->replay) <= s_depth)
-		return node;
-	*count = unwind_replay_last(cache->replay, cache->pcs, s_depth + 1);
-	return 0;
+	return depth <= s_depth ? node : 0;
 }
 
-static uint32_t capture_native(struct thread *thread, struct stack_cache *cache,
-			       const struct stack_start *start)
+/* Without the fast unwinder, or with what it has found, if that has too many frames. */
+static __attribute__((noinline)) uint32_t capture_frames(struct thread *thread, struct stack_cache *cache,
+							 const struct stack_start *start, size_t found)
 {
-	size_t count = 0;
-	uint32_t node = 0;
+	size_t count;
+	uint32_t node;
 
-	if (cache && cache->replay)
-		node = replay(thread, cache, start, &count);
-	if (node)
-		return node;
-	if (cache && count == 0)
+	if (found > s_depth)
+		count = unwind_replay_last(cache->replay, cache->pcs, s_depth + 1);
+	else
 		count = s_walker->walk(thread, start, cache->pcs, s_depth + 1);
-	if (count == 0) {
-		limits_count(CASTAWAY_LIMIT_NO_STACKS, 1, NULL);
-		return 0;
-	}
 	if (count > s_depth) {
 		count = s_depth;
 		limits_count(CASTAWAY_LIMIT_STACK_DEPTH, 1, NULL);
 	}
-	node = intern(cache, count);
+	node = count > 0 ? intern(cache, count) : 0;
 	if (!node)
 		limits_count(CASTAWAY_LIMIT_NO_STACKS, 1, NULL);
 	return node;
 }
 
-HOT_CODE uint32_t stack_capture_native(struct thread *thread, const struct stack_start *start)
+/* A thread's first stack. */
+static __attribute__((noinline, cold)) uint32_t capture_first(struct thread *thread,
+							      const struct stack_start *start)
 {
-	struct stack_cache *cache;
-	uint32_t node;
-
 	if (s_depth == 0)
 		return 0;
-	cache = cache_of(thread);
-	node = capture_native(thread, cache, start);
-	if (__builtin_expect(g_stack_claim.size == 0, 1) || !node || !cache)
-		return node;
-	if (!cache->mixed)
+	if (make_cache(thread) != NULL)
+		return stack_capture_native(thread, start);
+	limits_count(CASTAWAY_LIMIT_NO_STACKS, 1, NULL);
+	return 0;
+}
+
+static uint32_t mixed_node(struct stack_cache *cache, uint32_t native)
+{
+	if (cache->mixed == NULL)
 		cache->mixed = stack_mixed_new();
-	return cache->mixed ? stack_mixed_node(cache->mixed, node) : node;
+	return cache->mixed != NULL ? stack_mixed_node(cache->mixed, native) : native;
+}
+
+HOT_CODE uint32_t stack_capture_native(struct thread *thread, const struct stack_start *start)
+{
+	struct stack_cache *const cache = thread->unwind;
+	size_t depth = 0;
+	uint32_t node = 0;
+
+	if (__builtin_expect(cache == NULL, 0))
+		return capture_first(thread, start);
+	if (__builtin_expect(cache->replay != NULL, 1))
+		node = unwind_replay_capture(cache->replay, start, &depth);
+	if (__builtin_expect(depth > s_plain_depth && node != 0, 0))
+		node = look_again(thread, cache, start, node, depth);
+	if (__builtin_expect(node == 0, 0))
+		node = capture_frames(thread, cache, start, depth);
+	if (__builtin_expect(g_stack_claim.size != 0, 0) && node != 0)
+		return mixed_node(cache, node);
+	return node;
 }
 
 void stack_init(void)
@@ -196,7 +203,8 @@ void stack_init(void)
 	modules_refresh();
 	if (!stack_tree_init())
 		s_depth = 0;
+	s_plain_depth = g_config.verify_stacks ? 0 : s_depth;
 	/* The cache first: the unwinder notes there what it must forget one day. */
-	if (s_depth && thread && cache_of(thread))
+	if (s_depth && thread && (thread->unwind || make_cache(thread)))
 		unwind_init();
 }

@@ -43,25 +43,24 @@ static void spend(struct unwind_replay *replay, uint32_t credit)
 	replay->credit -= credit < replay->credit ? credit : replay->credit;
 }
 
-bool unwind_memo_follow(struct unwind_replay *replay, const struct stack_start *start, uint32_t *ret)
+uint32_t unwind_memo_follow(struct unwind_replay *replay, const struct stack_start *start)
 {
 	const uint64_t hash = hash_of(start);
 	struct memo *memo = &replay->memos[place_of(hash)];
 
 	if (replay->tags[place_of(hash)] != (uint32_t)hash)
-		return false;
+		return 0;
 	if (holds(replay, memo, start)) {
 		replay->memo = memo;
 		memo->failures = 0;
 		if (replay->credit < MEMO_CREDIT)
 			replay->credit += HOLD_EARNS;
-		*ret = memo->node;
-		return true;
+		return memo->node;
 	}
 	if (++memo->failures >= FAILURES_MAX)
 		replay->tags[place_of(hash)] = 0;
 	spend(replay, FAILURE_COSTS);
-	return false;
+	return 0;
 }
 
 /* The memo for a way from there, with its frames, which are the trunk's by now; it is

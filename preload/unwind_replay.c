@@ -104,7 +104,7 @@ struct two_pcs {
 } __attribute__((packed, aligned(sizeof(uintptr_t)), may_alias));
 
 static inline __attribute__((always_inline)) two differences_two(const struct unwind_replay *replay,
-								 uint32_t frame)
+								 size_t frame)
 {
 	uint64_t slots;
 
@@ -116,8 +116,7 @@ static inline __attribute__((always_inline)) two differences_two(const struct un
 	       ((const struct two_pcs *)(const void *)&replay->pcs[frame])->both;
 }
 
-static inline __attribute__((always_inline)) two differences(const struct unwind_replay *replay,
-							     uint32_t frame)
+static inline __attribute__((always_inline)) two differences(const struct unwind_replay *replay, size_t frame)
 {
 	return (differences_two(replay, frame) | differences_two(replay, frame + 2)) |
 	       (differences_two(replay, frame + 4) | differences_two(replay, frame + 6));
@@ -125,14 +124,14 @@ static inline __attribute__((always_inline)) two differences(const struct unwind
 
 /* True when that is all of them.  No branch for each: mostly it is, and how
  * many there are changes from event to event; a last group overlaps. */
-static inline bool all_same(const struct unwind_replay *replay, uint32_t last)
+static inline bool all_same(const struct unwind_replay *replay, size_t last)
 {
 	two differs = {0, 0};
-	uint32_t i = 1;
+	size_t i = 1;
 
 	if (last < 8) {
 		for (; i <= last; i++)
-			differs[0] |= replay_difference(replay, i);
+			differs[0] |= replay_difference(replay, (uint32_t)i);
 		return differs[0] == 0;
 	}
 	for (; i + 7 <= last; i += 8)
@@ -168,36 +167,29 @@ uint32_t unwind_replay_unchanged(const struct unwind_replay *replay, uint32_t ba
 
 /* ---- the way of nearly all ---------------------------------------------------------- */
 
-/* A walk where no step needs bp: of each frame only what the trunk keeps is noted, and
- * the trunk is met, at frame *base and under *count fresh ones, where no walk on from
- * there needs it.  False: not so. */
-static inline __attribute__((always_inline)) bool
-walk_plain(struct unwind_replay *replay, const struct stack_start *start, uint32_t *base, uint32_t *count)
+/* Where a walk met the trunk: at frame `base` and under `count` fresh ones. */
+struct met {
+	uint32_t base, count;
+};
+
+/* A walk where no step needs bp, from that slot and pc on, after `fresh`: of each frame
+ * only what the trunk keeps is noted.  It meets the trunk at frame `known` or below, where
+ * no walk on from there needs bp.  False: not so. */
+static inline __attribute__((always_inline)) bool to_trunk(struct unwind_replay *replay, uintptr_t slot,
+							   uintptr_t pc, uint32_t known, struct plain *fresh,
+							   struct met *ret)
 {
 	const struct plain *const end = replay->above + replay->depth;
 	const uint64_t epoch = replay->epoch;
 	const uintptr_t low = replay->low, size = replay->size;
-	uintptr_t slot = start->sp - 8 - low, pc = start->pc;
-	uint32_t known = replay->count;
-	struct plain *fresh = replay->above;
-	bool checked = false;
 
 	for (;; fresh++) {
 		uint64_t rule;
 
 		while (replay->slots[known] < slot) /* [0] ends it */
 			known--;
-		if (replay->slots[known] == slot && replay->pcs[known] == pc) {
-			uint32_t stays;
-
-			if (replay_needs_bp(replay, known))
-				return false;
-			stays = checked ? known : unchanged(replay, known);
-			if (stays == known)
-				break;
-			known = stays;
-			checked = true;
-		}
+		if (replay->slots[known] == slot && replay->pcs[known] == pc)
+			break;
 		rule = unwind_rules_value(pc, epoch);
 		if (!(rule & UNWIND_RULES_PLAIN) || fresh == end)
 			return false;
@@ -208,9 +200,36 @@ walk_plain(struct unwind_replay *replay, const struct stack_start *start, uint32
 			return false;
 		pc = replay_word(low + slot);
 	}
-	*base = known;
-	*count = (uint32_t)(fresh - replay->above);
-	return *base + *count <= replay->depth;
+	ret->base = known;
+	ret->count = (uint32_t)(fresh - replay->above);
+	return !replay_needs_bp(replay, known);
+}
+
+/* The trunk has changed below where it was met: the walk goes on from there.  What is
+ * met now is unchanged. */
+static __attribute__((noinline)) bool walk_on(struct unwind_replay *replay, uint32_t unchanged,
+					      struct met *met)
+{
+	return to_trunk(replay, replay->slots[met->base], replay->pcs[met->base], unchanged,
+			replay->above + met->count, met);
+}
+
+static inline __attribute__((always_inline)) bool walk_plain(struct unwind_replay *replay,
+							     const struct stack_start *start, struct met *ret)
+{
+	uint32_t stays;
+
+	if (!to_trunk(replay, start->sp - 8 - replay->low, start->pc, replay->count, replay->above, ret))
+		return false;
+	stays = unchanged(replay, ret->base);
+	if (__builtin_expect(stays != ret->base, 0)) {
+		struct met met = *ret;
+
+		if (!walk_on(replay, stays, &met))
+			return false;
+		*ret = met;
+	}
+	return ret->base + ret->count <= replay->depth;
 }
 
 /* The fresh frames become the trunk above the one that they met.  The node; 0 without
@@ -243,35 +262,46 @@ static inline __attribute__((always_inline)) uint32_t adopt_plain(struct unwind_
 	return node;
 }
 
-bool unwind_replay_capture(struct unwind_replay *replay, const struct stack_start *start, uint32_t *ret)
+/* The same as below where memos promise something. */
+static __attribute__((noinline)) uint32_t capture_by_memo(struct unwind_replay *replay,
+							  const struct stack_start *start, size_t *depth)
+{
+	uint32_t node = unwind_memo_follow(replay, start);
+	struct met met;
+
+	if (node != 0) {
+		*depth = replay->memo->base + replay->memo->frames;
+		return node;
+	}
+	replay->memo = NULL;
+	if (walk_plain(replay, start, &met) && (node = adopt_plain(replay, met.base, met.count)) != 0)
+		unwind_memo_keep_plain(replay, start, met.base, met.count, node);
+	else
+		node = unwind_walk(replay, start, true);
+	*depth = replay->count;
+	return node;
+}
+
+uint32_t unwind_replay_capture(struct unwind_replay *replay, const struct stack_start *start, size_t *depth)
 {
 	const uint32_t epoch = modules_epoch();
-	uint32_t base, count, node;
-	bool memo;
+	uint32_t node;
+	struct met met;
 
+	*depth = 0;
 	if (!own_stack(replay, start->sp))
-		return false;
+		return 0;
 	if (__builtin_expect(replay->epoch != epoch, 0)) {
 		replay->epoch = epoch;
 		forget(replay);
 	}
-	memo = unwind_memo_wanted(replay);
-	if (memo && unwind_memo_follow(replay, start, ret))
-		return true;
+	if (unwind_memo_wanted(replay))
+		return capture_by_memo(replay, start, depth);
 	replay->memo = NULL;
-	if (!walk_plain(replay, start, &base, &count) || (node = adopt_plain(replay, base, count)) == 0)
-		return unwind_walk(replay, start, memo, ret);
-	if (memo)
-		unwind_memo_keep_plain(replay, start, base, count, node);
-	*ret = node;
-	return true;
-}
-
-size_t unwind_replay_depth(const struct unwind_replay *replay)
-{
-	const struct memo *memo = replay->memo;
-
-	return memo != NULL ? memo->base + memo->frames : replay->count;
+	if (!walk_plain(replay, start, &met) || (node = adopt_plain(replay, met.base, met.count)) == 0)
+		node = unwind_walk(replay, start, false);
+	*depth = replay->count;
+	return node;
 }
 
 size_t unwind_replay_last(const struct unwind_replay *replay, uintptr_t *pcs, size_t max)

@@ -26,14 +26,11 @@
 struct unwind_replay;
 struct unwind_replay *unwind_replay_new(uint32_t depth);
 
-/* The node of the stack that starts there.  False: not this stack; ask
- * libunwind.  Guard held; takes no lock, so fork need not wait for it. */
-bool unwind_replay_capture(struct unwind_replay *replay, const struct stack_start *start, uint32_t *ret);
+/* The node of the stack that starts there, which has *depth frames.  0: not this
+ * stack; ask libunwind.  Guard held; takes no lock, so fork need not wait for it. */
+uint32_t unwind_replay_capture(struct unwind_replay *replay, const struct stack_start *start, size_t *depth);
 
-/* Frames of the last successful capture. */
-size_t unwind_replay_depth(const struct unwind_replay *replay);
-
-/* Their return addresses, innermost first, at most `max`. */
+/* The return addresses of the last successful capture, innermost first, at most `max`. */
 size_t unwind_replay_last(const struct unwind_replay *replay, uintptr_t *pcs, size_t max);
 
 #endif

@@ -120,8 +120,8 @@ static inline bool replay_needs_bp(const struct unwind_replay *replay, uint32_t 
 uint32_t unwind_replay_unchanged(const struct unwind_replay *replay, uint32_t base);
 
 /* Walks anew from the start to the trunk or the end of the stack, and makes that the
- * trunk; with `keep` it is a memo, too.  False: not this stack. */
-bool unwind_walk(struct unwind_replay *replay, const struct stack_start *start, bool keep, uint32_t *ret);
+ * trunk; with `keep` it is a memo, too.  The node; 0: not this stack. */
+uint32_t unwind_walk(struct unwind_replay *replay, const struct stack_start *start, bool keep);
 
 /* Where the ways are always new, memos only cost: each walk along one earns, each
  * that is kept or looked at in vain costs, and without credit one event in so many
@@ -134,8 +134,8 @@ static inline bool unwind_memo_wanted(struct unwind_replay *replay)
 	return replay->credit > 0 || ++replay->misses % MEMO_SAMPLE == 0;
 }
 
-/* True when a walk would go along one now, and then on along the trunk. */
-bool unwind_memo_follow(struct unwind_replay *replay, const struct stack_start *start, uint32_t *ret);
+/* The node, when a walk would go along one now, and then on along the trunk; else 0. */
+uint32_t unwind_memo_follow(struct unwind_replay *replay, const struct stack_start *start);
 
 /* Keeps the `count` frames above trunk frame `base`, which are new in the trunk, and
  * whose node is `node`; the second is for a walk that needs no bp. */

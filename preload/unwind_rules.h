@@ -55,7 +55,7 @@ static inline uint64_t unwind_rules_key(uintptr_t pc, uint64_t epoch)
  * program whose calls come from few places touches few pages of it. */
 static inline size_t unwind_rules_place(uintptr_t pc)
 {
-	return (pc >> 4 ^ pc >> 19 ^ pc >> 32) & ((1u << UNWIND_RULES_BITS) - 1);
+	return (pc >> 4 ^ pc >> 19) & ((1u << UNWIND_RULES_BITS) - 1);
 }
 
 /* Whether an entry is that of an address; then *value is what it says. */

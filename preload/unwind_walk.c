@@ -154,16 +154,17 @@ static uint32_t adopt(struct unwind_replay *replay, const struct walked *walked)
 	return node;
 }
 
-bool unwind_walk(struct unwind_replay *replay, const struct stack_start *start, bool keep, uint32_t *ret)
+uint32_t unwind_walk(struct unwind_replay *replay, const struct stack_start *start, bool keep)
 {
 	struct walked walked;
+	uint32_t node;
 
 	if (!walk(replay, start, &walked)) {
 		replay->count = 0;
-		return false;
+		return 0;
 	}
-	*ret = adopt(replay, &walked);
-	if (keep && *ret != 0)
-		unwind_memo_keep(replay, start, walked.meets, walked.count, *ret);
-	return true;
+	node = adopt(replay, &walked);
+	if (keep && node != 0)
+		unwind_memo_keep(replay, start, walked.meets, walked.count, node);
+	return node;
 }
