@@ -21,20 +21,30 @@ static inline size_t place_of(uint64_t hash)
 	return hash >> (64 - MEMO_BITS);
 }
 
+static inline bool words_hold(const struct unwind_replay *replay, const struct memo *memo)
+{
+	const uintptr_t from = replay->low + memo->slot;
+	replay_two differs = {0, 0};
+
+	for (uint32_t i = 0; i < memo->words; i += 2)
+		differs |= (replay_two){replay_word(from + 8 * (uintptr_t)memo->places[i]),
+					replay_word(from + 8 * (uintptr_t)memo->places[i + 1])} ^
+			   replay_both(&memo->values[i]);
+	return (differs[0] | differs[1]) == 0;
+}
+
 static inline bool holds(const struct unwind_replay *replay, const struct memo *memo,
 			 const struct stack_start *start)
 {
 	const uint32_t base = memo->base;
-	uintptr_t differs = 0;
 
-	if (memo->pc != start->pc || memo->slot != start->sp - 8 || memo->era != replay->era ||
+	if (memo->pc != start->pc || memo->slot != start->sp - 8 - replay->low || memo->era != replay->era ||
 	    base > replay->count || replay->trunk[base].node != memo->base_node ||
+	    replay->slots[base] != memo->slot + 8 * (uint32_t)memo->places[memo->frames - 1] ||
 	    (memo->needs_bp && memo->bp != start->bp))
 		return false;
-	for (uint32_t i = 0; i < memo->words; i++)
-		differs |= replay_word(memo->seen[i].slot) ^ memo->seen[i].pc;
-	differs |= replay_slot(replay, base) ^ memo->seen[memo->frames - 1].slot;
-	return differs == 0 && (!replay_needs_bp(replay, base) || replay->bps[base].value == memo->base_bp) &&
+	return words_hold(replay, memo) &&
+	       (!replay_needs_bp(replay, base) || replay->bps[base].value == memo->base_bp) &&
 	       unwind_replay_unchanged(replay, base) == base;
 }
 
@@ -63,6 +73,19 @@ uint32_t unwind_memo_follow(struct unwind_replay *replay, const struct stack_sta
 	return 0;
 }
 
+/* One more word.  False: there is no room, or it is far away. */
+static inline bool add(struct memo *memo, uint32_t slot, uintptr_t value)
+{
+	const uint32_t distance = slot - memo->slot;
+
+	if (memo->words == MEMO_WORDS || distance / 8 > UINT16_MAX || distance % 8 != 0)
+		return false;
+	memo->places[memo->words] = (uint16_t)(distance / 8);
+	memo->values[memo->words] = value;
+	memo->words++;
+	return true;
+}
+
 /* The memo for a way from there, with its frames, which are the trunk's by now; it is
  * none until finish().  NULL: none is kept. */
 static inline struct memo *begin(struct unwind_replay *replay, const struct stack_start *start, uint32_t base,
@@ -75,26 +98,30 @@ static inline struct memo *begin(struct unwind_replay *replay, const struct stac
 		return NULL;
 	spend(replay, KEEP_COSTS);
 	memo->era = 0;
+	memo->slot = (uint32_t)(start->sp - 8 - replay->low);
+	memo->words = 0;
 	replay->tags[place_of(hash)] = (uint32_t)hash;
-	for (uint32_t i = 0; i < count; i++) {
-		memo->seen[i].slot = replay_slot(replay, base + count - 1 - i);
-		memo->seen[i].pc = replay->pcs[base + count - 1 - i];
-	}
-	memo->words = (uint16_t)count;
+	for (uint32_t i = base + count - 1; i >= base; i--)
+		if (!add(memo, replay->slots[i], replay->pcs[i]))
+			return NULL;
 	return memo;
 }
 
 static inline void finish(const struct unwind_replay *replay, struct memo *memo,
 			  const struct stack_start *start, uint32_t base, uint32_t count, uint32_t node)
 {
-	memo->slot = start->sp - 8;
+	if (memo->words % 2 != 0) {
+		memo->places[memo->words] = memo->places[memo->words - 1];
+		memo->values[memo->words] = memo->values[memo->words - 1];
+		memo->words++;
+	}
 	memo->pc = start->pc;
 	memo->bp = start->bp;
 	memo->era = replay->era;
-	memo->base = base;
+	memo->base = (uint16_t)base;
 	memo->base_node = replay->trunk[base].node;
 	memo->node = node;
-	memo->frames = count;
+	memo->frames = (uint8_t)count;
 	memo->failures = 0;
 }
 
@@ -128,9 +155,8 @@ void unwind_memo_keep(struct unwind_replay *replay, const struct stack_start *st
 			break;
 		if (!needs_bp || fresh[i].bp.slot == 0)
 			continue;
-		if (memo->words == MEMO_WORDS)
+		if (!add(memo, (uint32_t)(fresh[i].bp.slot - replay->low), fresh[i].bp.value))
 			return;
-		memo->seen[memo->words++] = (struct seen){fresh[i].bp.slot, fresh[i].bp.value};
 	}
 	memo->base_bp = fresh[count].bp.value;
 	memo->needs_bp = needs_bp;

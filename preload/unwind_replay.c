@@ -96,15 +96,8 @@ static uint32_t same(const struct unwind_replay *replay, uint32_t last)
 	return i - 1;
 }
 
-/* Two words, which the processor compares at once: it is reading them that takes the
- * time, and there are 20 to 30 at every event. */
-typedef uintptr_t two __attribute__((vector_size(2 * sizeof(uintptr_t))));
-struct two_pcs {
-	two both;
-} __attribute__((packed, aligned(sizeof(uintptr_t)), may_alias));
-
-static inline __attribute__((always_inline)) two differences_two(const struct unwind_replay *replay,
-								 size_t frame)
+static inline __attribute__((always_inline)) replay_two differences_two(const struct unwind_replay *replay,
+									size_t frame)
 {
 	uint64_t slots;
 
@@ -112,11 +105,13 @@ static inline __attribute__((always_inline)) two differences_two(const struct un
 		       "both in one word, the first one lower");
 	memcpy(&slots, &replay->slots[frame], sizeof(slots));
 	slots = le64toh(slots);
-	return (two){replay_word(replay->low + (uint32_t)slots), replay_word(replay->low + (slots >> 32))} ^
-	       ((const struct two_pcs *)(const void *)&replay->pcs[frame])->both;
+	return (replay_two){replay_word(replay->low + (uint32_t)slots),
+			    replay_word(replay->low + (slots >> 32))} ^
+	       replay_both(&replay->pcs[frame]);
 }
 
-static inline __attribute__((always_inline)) two differences(const struct unwind_replay *replay, size_t frame)
+static inline __attribute__((always_inline)) replay_two differences(const struct unwind_replay *replay,
+								    size_t frame)
 {
 	return (differences_two(replay, frame) | differences_two(replay, frame + 2)) |
 	       (differences_two(replay, frame + 4) | differences_two(replay, frame + 6));
@@ -126,7 +121,7 @@ static inline __attribute__((always_inline)) two differences(const struct unwind
  * many there are changes from event to event; a last group overlaps. */
 static inline bool all_same(const struct unwind_replay *replay, size_t last)
 {
-	two differs = {0, 0};
+	replay_two differs = {0, 0};
 	size_t i = 1;
 
 	if (last < 8) {
@@ -312,7 +307,7 @@ size_t unwind_replay_last(const struct unwind_replay *replay, uintptr_t *pcs, si
 	size_t count = 0;
 
 	for (; count < above && count < max; count++)
-		pcs[count] = count == 0 ? memo->pc : memo->seen[count - 1].pc;
+		pcs[count] = count == 0 ? memo->pc : memo->values[count - 1];
 	for (; count < above + base && count < max; count++)
 		pcs[count] = replay->pcs[base - (count - above)];
 	return count;

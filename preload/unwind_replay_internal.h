@@ -9,15 +9,12 @@
 #ifndef UNWIND_REPLAY_INTERNAL_H
 #define UNWIND_REPLAY_INTERNAL_H
 
+#include <stddef.h>
+
 #include "stack_tree_inline.h"
 #include "unwind_replay.h"
 
-/* What a walk read to get to a frame: where it continues. */
-struct seen {
-	uintptr_t slot, pc; /* pc was at slot */
-};
-
-/* The same in a walk that needs no bp. */
+/* What a walk that needs no bp read to get to a frame: where it continues, at slot. */
 struct plain {
 	uintptr_t pc;
 	uint32_t slot; /* from the stack's lowest address on */
@@ -37,7 +34,7 @@ struct bp {
 	uintptr_t value, slot; /* slot 0: it is as it was in the frame above */
 };
 
-/* A frame that was walked anew. */
+/* A frame that was walked anew, in any walk. */
 #define FRESH_NEEDS_BP    1u /* its own step does */
 #define FRESH_RESTORES_BP 2u /* the step reads it from the stack */
 struct fresh {
@@ -50,19 +47,26 @@ struct fresh {
  * each is kept with the words that a walk along it reads. */
 enum { MEMO_BITS = 8, MEMO_WORDS = 12 };
 
+/* In as few cache lines as may be: of those that a program uses it uses many. */
 struct memo {
-	uintptr_t slot, pc; /* where it starts */
-	uintptr_t bp;       /* with needs_bp: what bp must be there */
-	uintptr_t base_bp;  /* bp where it meets the trunk */
-	uint32_t era;       /* of the replay; 0: empty */
-	uint32_t base;      /* of the trunk's frames, where it meets that */
+	_Alignas(64) uintptr_t pc; /* where it starts, and the slot of that */
+	uint32_t slot;
+	uint32_t era; /* of the replay; 0: empty */
 	uint32_t base_node, node;
-	uint32_t frames; /* above the base */
-	uint16_t words;
+	uint16_t base;  /* of the trunk's frames, where it meets that */
+	uint8_t frames; /* above the base */
+	uint8_t words;  /* an even number: a last one may be there twice */
 	bool needs_bp;
-	uint8_t failures;             /* since a walk last went along it */
-	struct seen seen[MEMO_WORDS]; /* the frames but the first, the base, then values of bp */
+	uint8_t failures; /* since a walk last went along it */
+	/* Where the words are, counted from `slot` on, and what they hold: the frames but the
+	 * first, the base, then values of bp. */
+	uint16_t places[MEMO_WORDS];
+	uintptr_t values[MEMO_WORDS];
+	uintptr_t bp;      /* with needs_bp: what bp must be at the start */
+	uintptr_t base_bp; /* bp where it meets the trunk */
 };
+_Static_assert(offsetof(struct memo, values) <= 64, "the head and the places are one cache line");
+_Static_assert(UNWIND_REPLAY_DEPTH_MAX <= UINT16_MAX, "base");
 
 #define REPLAY_ROOM (UNWIND_REPLAY_DEPTH_MAX + 1)
 
@@ -102,6 +106,20 @@ static inline __attribute__((no_sanitize("address"))) uintptr_t replay_word(uint
 static inline uintptr_t replay_slot(const struct unwind_replay *replay, uint32_t frame)
 {
 	return replay->low + replay->slots[frame];
+}
+
+/* Two words, which the processor compares at once: it is reading them that takes the
+ * time, and there are 20 to 30 at every event. */
+typedef uintptr_t replay_two __attribute__((vector_size(2 * sizeof(uintptr_t))));
+
+/* Any two that lie side by side. */
+static inline replay_two replay_both(const uintptr_t *words)
+{
+	struct unaligned {
+		replay_two both;
+	} __attribute__((packed, aligned(sizeof(uintptr_t)), may_alias));
+
+	return ((const struct unaligned *)(const void *)words)->both;
 }
 
 /* 0 when the walk would arrive at the frame as it did. */
