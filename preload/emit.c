@@ -4,13 +4,16 @@
  * the guard held; it takes no lock, and its only wait is the writer's bounded
  * one for a free buffer.
  */
-#include "emit.h"
+#include "emit_inline.h"
 
-#include "clock.h"
-#include "columns.h"
 #include "config.h"
-#include "hot.h"
-#include "varint.h"
+
+HOT bool g_emit_quick;
+
+void emit_init(void)
+{
+	g_emit_quick = g_arch_deposits && !g_config.events_live;
+}
 
 /* A first or a next buffer.  NULL: the event is dropped. */
 static struct buffer *renew(struct thread *thread, uint64_t ticks)
@@ -31,7 +34,7 @@ static struct buffer *renew(struct thread *thread, uint64_t ticks)
 	return buffer;
 }
 
-static void give(struct thread *thread)
+__attribute__((noinline)) void emit_give(struct thread *thread)
 {
 	struct buffer *buffer = thread->buffer;
 
@@ -40,8 +43,8 @@ static void give(struct thread *thread)
 }
 
 /* There may be no buffer, or time has passed.  0: dropped; else the opcode byte. */
-static __attribute__((noinline)) uint8_t advance(struct thread *thread, enum castaway_event opcode,
-						 uint64_t now)
+__attribute__((noinline)) uint8_t emit_advance(struct thread *thread, enum castaway_event opcode,
+					       uint64_t now)
 {
 	uint64_t seen = CLOCK_UNSEEN, ticks = clock_event(now, &seen), delta;
 	struct buffer *buffer;
@@ -50,7 +53,7 @@ static __attribute__((noinline)) uint8_t advance(struct thread *thread, enum cas
 	if (__builtin_expect(ticks >= __atomic_load_n(&g_clock_deadline, __ATOMIC_RELAXED), 0))
 		writer_tick();
 	if (thread->buffer != NULL && !columns_have_time(thread->buffer))
-		give(thread);
+		emit_give(thread);
 	if (thread->buffer == NULL && renew(thread, ticks) == NULL)
 		return 0;
 	buffer = thread->buffer;
@@ -65,52 +68,9 @@ static __attribute__((noinline)) uint8_t advance(struct thread *thread, enum cas
 	return (uint8_t)opcode | CASTAWAY_EVENT_TIMED;
 }
 
-/* The opcode byte of an event for which thread->buffer has room now; 0: dropped. */
-static inline uint8_t begin(struct thread *thread, enum castaway_event opcode)
-{
-	const uint64_t now = __atomic_load_n(&g_clock_now, __ATOMIC_RELAXED);
-
-	if (__builtin_expect(now == thread->seen_clock, 1))
-		return (uint8_t)opcode;
-	return advance(thread, opcode, now);
-}
-
-/* Publishes the event that ends here. */
-static inline void end(struct thread *thread, struct buffer *buffer, uint8_t opcode)
-{
-	const uint32_t filled = buffer->filled + 1;
-
-	*buffer->columns[CASTAWAY_COLUMN_OPCODE]++ = opcode;
-	__atomic_store_n(&buffer->filled, filled, __ATOMIC_RELEASE);
-	if (__builtin_expect(filled >= thread->limit, 0))
-		give(thread);
-}
-
-/* A value below 2^VARINT_SHORT_BITS. */
-static inline void put(struct buffer *buffer, enum castaway_column column, uint64_t value)
-{
-	buffer->columns[column] = varint_put_short(buffer->columns[column], value);
-}
-
-static inline void put_block(struct thread *thread, struct buffer *buffer, uint64_t block)
-{
-	const int64_t delta = (int64_t)(block - thread->last_block);
-
-	thread->last_block = block;
-	put(buffer, CASTAWAY_COLUMN_BLOCK, codec_zigzag(delta >> 3));
-}
-
-static inline void put_stack(struct thread *thread, struct buffer *buffer, uint32_t stack)
-{
-	const int64_t delta = (int64_t)stack - (int64_t)thread->last_stack;
-
-	thread->last_stack = stack;
-	put(buffer, CASTAWAY_COLUMN_STACK, codec_zigzag(delta));
-}
-
 static inline bool is_aligned(uint64_t block)
 {
-	if (__builtin_expect((block & (7 | ~COLUMNS_ADDRESS_MAX)) == 0, 1))
+	if (__builtin_expect(emit_is_aligned(block), 1))
 		return true;
 	limits_count(CASTAWAY_LIMIT_UNALIGNED, 1, NULL);
 	return false;
@@ -127,35 +87,14 @@ static inline bool leave_out(struct thread *thread)
 
 HOT_CODE void emit_alloc(struct thread *thread, uintptr_t block, uint64_t size, uint32_t stack)
 {
-	struct buffer *buffer;
-	uint8_t opcode;
-
-	if (!is_aligned(block) || leave_out(thread))
-		return;
-	opcode = begin(thread, CASTAWAY_EVENT_ALLOC);
-	if (opcode == 0)
-		return;
-	buffer = thread->buffer;
-	put_block(thread, buffer, block);
-	put(buffer, CASTAWAY_COLUMN_NUMBER, size < COLUMNS_NUMBER_MAX ? size : COLUMNS_NUMBER_MAX);
-	put_stack(thread, buffer, stack);
-	end(thread, buffer, opcode);
+	if (is_aligned(block) && !leave_out(thread))
+		emit_put_alloc(thread, block, size, stack, false);
 }
 
 HOT_CODE void emit_free(struct thread *thread, uintptr_t block, uint32_t stack)
 {
-	struct buffer *buffer;
-	uint8_t opcode;
-
-	if (!is_aligned(block) || leave_out(thread))
-		return;
-	opcode = begin(thread, CASTAWAY_EVENT_FREE);
-	if (opcode == 0)
-		return;
-	buffer = thread->buffer;
-	put_block(thread, buffer, block);
-	put_stack(thread, buffer, stack);
-	end(thread, buffer, opcode);
+	if (is_aligned(block) && !leave_out(thread))
+		emit_put_free(thread, block, stack, false);
 }
 
 HOT_CODE void emit_count(struct thread *thread, enum castaway_event opcode, uintptr_t object, uint32_t stack)
@@ -167,15 +106,15 @@ HOT_CODE void emit_count(struct thread *thread, enum castaway_event opcode, uint
 		emit_event(thread, opcode, (const uint64_t[]){object, stack});
 		return;
 	}
-	byte = begin(thread, opcode);
+	byte = emit_begin(thread, opcode);
 	if (byte == 0)
 		return;
 	buffer = thread->buffer;
 	at = &buffer->columns[CASTAWAY_COLUMN_OBJECT];
 	*at = varint_put(*at, codec_zigzag((int64_t)(object - thread->last_object)));
 	thread->last_object = object;
-	put_stack(thread, buffer, stack);
-	end(thread, buffer, byte);
+	emit_put_stack(thread, buffer, stack, false);
+	emit_end(thread, buffer, byte);
 }
 
 static void put_field(struct thread *thread, struct buffer *buffer, char letter, uint64_t value)
@@ -184,14 +123,14 @@ static void put_field(struct thread *thread, struct buffer *buffer, char letter,
 
 	switch (letter) {
 	case 'b':
-		put_block(thread, buffer, value);
+		emit_put_block(thread, buffer, value, false);
 		break;
 	case 'o':
 		*at = codec_put_svarint(*at, (int64_t)(value - thread->last_object));
 		thread->last_object = value;
 		break;
 	case 's':
-		put_stack(thread, buffer, (uint32_t)value);
+		emit_put_stack(thread, buffer, (uint32_t)value, false);
 		break;
 	case 'i':
 		*at = codec_put_svarint(*at, (int64_t)value);
@@ -213,11 +152,11 @@ void emit_event(struct thread *thread, enum castaway_event opcode, const uint64_
 		return;
 	/* Values of any size may follow. */
 	if (thread->buffer != NULL && !columns_have_room(thread->buffer))
-		give(thread);
-	byte = begin(thread, opcode);
+		emit_give(thread);
+	byte = emit_begin(thread, opcode);
 	if (byte == 0)
 		return;
 	for (unsigned i = 0; signature[i] != '\0'; i++)
 		put_field(thread, thread->buffer, signature[i], values[i]);
-	end(thread, thread->buffer, byte);
+	emit_end(thread, thread->buffer, byte);
 }

@@ -9,7 +9,9 @@
 #include "castaway/format.h"
 #include "thread.h"
 
-/* Hot path. */
+/* Once, when the configuration and the processor are known. */
+void emit_init(void);
+
 void emit_alloc(struct thread *thread, uintptr_t block, uint64_t size, uint32_t stack);
 void emit_free(struct thread *thread, uintptr_t block, uint32_t stack);
 

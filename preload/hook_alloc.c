@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "config.h"
-#include "emit.h"
+#include "emit_inline.h"
 #include "guard.h"
 #include "hot.h"
 #include "resolve.h"
@@ -25,7 +25,9 @@
 #define CACHE_LINE   64u
 #define PREFETCH_MAX 512u
 
-static HOT_CODE void birth(void *block, size_t size, const struct stack_start *start)
+/* For malloc, which nearly all births come from, a part of the hook. */
+static inline __attribute__((always_inline)) void birth_here(void *block, size_t size,
+							     const struct stack_start *start)
 {
 	struct guard guard;
 	struct thread *thread;
@@ -35,15 +37,22 @@ static HOT_CODE void birth(void *block, size_t size, const struct stack_start *s
 		uint32_t stack = stack_capture(thread, start);
 
 		shadow_insert_at(thread, slot, (uintptr_t)block, size, stack, CASTAWAY_RUNTIME_NONE);
-		emit_alloc(thread, (uintptr_t)block, size, stack);
+		emit_alloc_at(thread, (uintptr_t)block, size, stack);
 	} else {
 		roots_note_hidden(block, size);
 	}
 	guard_leave(&guard);
 }
 
-/* True when the block was known; *former (may be NULL) puts it back. */
-static HOT_CODE bool death(void *block, struct shadow_block *former, const struct stack_start *start)
+static __attribute__((noinline)) void birth(void *block, size_t size, const struct stack_start *start)
+{
+	birth_here(block, size, start);
+}
+
+/* True when the block was known; *former (may be NULL) puts it back.  For free a part
+ * of the hook. */
+static inline __attribute__((always_inline)) bool death_here(void *block, struct shadow_block *former,
+							     const struct stack_start *start)
 {
 	struct guard guard;
 	struct thread *thread;
@@ -63,7 +72,7 @@ static HOT_CODE bool death(void *block, struct shadow_block *former, const struc
 		stack = g_config.free_stacks && !stack_is_claimed(start) ? stack_capture(thread, start) : 0;
 		known = shadow_remove_at(thread, slot, (uintptr_t)block, former);
 		if (known)
-			emit_free(thread, (uintptr_t)block, stack);
+			emit_free_at(thread, (uintptr_t)block, stack);
 	}
 	if (!known)
 		roots_forget_hidden(block);
@@ -71,6 +80,12 @@ static HOT_CODE bool death(void *block, struct shadow_block *former, const struc
 		shadow_forget((uintptr_t)block);
 	guard_leave(&guard);
 	return known;
+}
+
+static __attribute__((noinline)) bool death(void *block, struct shadow_block *former,
+					    const struct stack_start *start)
+{
+	return death_here(block, former, start);
 }
 
 /* A realloc failed after the death of its block was recorded. */
@@ -126,17 +141,26 @@ static inline void prefetch(void *block, size_t size)
 		__builtin_prefetch((char *)block + at, 1);
 }
 
-static inline void *born_dirty(void *block, size_t size, const struct stack_start *start)
+static inline __attribute__((always_inline)) void *
+born_dirty_by(void *block, size_t size, const struct stack_start *start, typeof(birth) *birth_by)
 {
-	/* An interpreter's buffers are read by its adapter, not scanned. */
-	const bool dirty = block != NULL && !t_guard.told && !stack_is_claimed(start);
+	bool dirty;
 
+	if (__builtin_expect(block == NULL || t_guard.told, 0))
+		return block;
+	/* An interpreter's buffers are read by its adapter, not scanned. */
+	dirty = !stack_is_claimed(start);
 	if (dirty)
 		prefetch(block, size);
-	(void)born(block, size, start);
+	birth_by(block, size, start);
 	if (dirty)
 		scrub(block, 0, size);
 	return block;
+}
+
+static inline void *born_dirty(void *block, size_t size, const struct stack_start *start)
+{
+	return born_dirty_by(block, size, start, birth);
 }
 
 HOOK_EXPORT HOT_CODE void *malloc(size_t size)
@@ -145,7 +169,7 @@ HOOK_EXPORT HOT_CODE void *malloc(size_t size)
 
 	if (!resolve_ready())
 		return resolve_boot_alloc(0, size);
-	return born_dirty(g_real.malloc(size), size, &start);
+	return born_dirty_by(g_real.malloc(size), size, &start, birth_here);
 }
 
 HOOK_EXPORT HOT_CODE void *calloc(size_t count, size_t size)
@@ -157,19 +181,27 @@ HOOK_EXPORT HOT_CODE void *calloc(size_t count, size_t size)
 	return born(g_real.calloc(count, size), count * size, &start);
 }
 
-static inline void release(void *block, const struct stack_start *start)
+static inline bool is_released(const void *block)
 {
-	if (block == NULL || resolve_boot_owns(block) || !resolve_ready())
-		return;
-	(void)death(block, NULL, start);
-	g_real.free(block);
+	return block != NULL && !resolve_boot_owns(block) && resolve_ready();
 }
 
 HOOK_EXPORT HOT_CODE void free(void *block)
 {
 	const struct stack_start start = STACK_START();
 
-	release(block, &start);
+	if (!is_released(block))
+		return;
+	(void)death_here(block, NULL, &start);
+	g_real.free(block);
+}
+
+static void release(void *block, const struct stack_start *start)
+{
+	if (!is_released(block))
+		return;
+	(void)death(block, NULL, start);
+	g_real.free(block);
 }
 
 HOOK_EXPORT void cfree(void *block)

@@ -51,6 +51,7 @@ static void set_up(char **environment)
 	if (arch_is_valgrind()) /* which takes reads of the stack for errors */
 		g_config.depth = 0;
 	clock_init();
+	emit_init();
 	thread_init();
 	if (!writer_start())
 		return;

@@ -72,8 +72,8 @@ static inline uint64_t shadow_pack(uint64_t size, uint8_t runtime)
 	return (size < SHADOW_SIZE_MAX ? size : SHADOW_SIZE_MAX) | (uint64_t)runtime << SHADOW_SIZE_BITS;
 }
 
-static inline void shadow_store(struct thread *thread, uint32_t *slot, uint64_t size_runtime, uint32_t birth,
-				uint32_t stack)
+static inline __attribute__((always_inline)) void
+shadow_store(struct thread *thread, uint32_t *slot, uint64_t size_runtime, uint32_t birth, uint32_t stack)
 {
 	const uint32_t index = pool_take(&g_shadow_records, &thread->block_free);
 	struct shadow_record *record;
@@ -100,8 +100,9 @@ static inline void shadow_store(struct thread *thread, uint32_t *slot, uint64_t 
 
 /* A block was born (after the real call).  Its parts one by one: to copy what was
  * just stored in parts, the processor must wait for all stores before. */
-static inline void shadow_insert_at(struct thread *thread, uint32_t *slot, uintptr_t address, uint64_t size,
-				    uint32_t stack, uint8_t runtime)
+static inline __attribute__((always_inline)) void shadow_insert_at(struct thread *thread, uint32_t *slot,
+								   uintptr_t address, uint64_t size,
+								   uint32_t stack, uint8_t runtime)
 {
 	if (__builtin_expect(!slot, 0))
 		slot = pagemap_slot(shadow_map_of(address), address);
@@ -117,8 +118,8 @@ static inline void shadow_insert_at(struct thread *thread, uint32_t *slot, uintp
 
 /* A block dies (before the real call).  Mostly nobody asks what it was, and its
  * record is long out of the cache. */
-static inline bool shadow_remove_at(struct thread *thread, uint32_t *slot, uintptr_t address,
-				    struct shadow_block *former)
+static inline __attribute__((always_inline)) bool
+shadow_remove_at(struct thread *thread, uint32_t *slot, uintptr_t address, struct shadow_block *former)
 {
 	uint32_t index;
 
