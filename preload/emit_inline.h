@@ -104,7 +104,8 @@ static inline __attribute__((always_inline)) void emit_put_free(struct thread *t
 }
 
 /* emit_alloc() and emit_free(). */
-static inline __attribute__((always_inline)) void emit_alloc_at(struct thread *thread, uintptr_t block, uint64_t size, uint32_t stack)
+static inline __attribute__((always_inline)) void emit_alloc_at(struct thread *thread, uintptr_t block,
+								uint64_t size, uint32_t stack)
 {
 	if (__builtin_expect(g_emit_quick && emit_is_aligned(block), 1))
 		emit_put_alloc(thread, block, size, stack, true);
@@ -112,7 +113,8 @@ static inline __attribute__((always_inline)) void emit_alloc_at(struct thread *t
 		emit_alloc(thread, block, size, stack);
 }
 
-static inline __attribute__((always_inline)) void emit_free_at(struct thread *thread, uintptr_t block, uint32_t stack)
+static inline __attribute__((always_inline)) void emit_free_at(struct thread *thread, uintptr_t block,
+							       uint32_t stack)
 {
 	if (__builtin_expect(g_emit_quick && emit_is_aligned(block), 1))
 		emit_put_free(thread, block, stack, true);
