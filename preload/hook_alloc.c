@@ -69,7 +69,8 @@ static inline __attribute__((always_inline)) bool death_here(void *block, struct
 		/* The real function will look in front of the block. */
 		__builtin_prefetch((const char *)block - 2 * sizeof(size_t), 1);
 		/* Where an interpreter gives a buffer back says nothing of the program. */
-		stack = g_config.free_stacks && !stack_is_claimed(start) ? stack_capture(thread, start) : 0;
+		stack = g_config.free_stacks && !stack_is_claimed(start) ? stack_capture_native(thread, start)
+									 : 0;
 		known = shadow_remove_at(thread, slot, (uintptr_t)block, former);
 		if (known)
 			emit_free_at(thread, (uintptr_t)block, stack);
