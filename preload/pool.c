@@ -52,7 +52,7 @@ static bool segment_ready(struct pool *pool, uint32_t segment)
 
 	if (table == NULL)
 		return false;
-	if (segment >= pool->near_records >> POOL_SEGMENT_BITS)
+	if (pool->near == NULL || segment > pool->near_last >> POOL_SEGMENT_BITS)
 		return arena_map_once((void **)&table[segment], size) != NULL;
 	if (__atomic_load_n(&table[segment], __ATOMIC_ACQUIRE) != NULL)
 		return true;
@@ -69,7 +69,7 @@ void pool_reserve(struct pool *pool, uint32_t records)
 		return;
 	pool->near = arena_reserve((size_t)records * pool->record_size);
 	if (pool->near != NULL)
-		pool->near_records = records;
+		pool->near_last = records - 1;
 }
 
 bool pool_cover(struct pool *pool, uint32_t index)

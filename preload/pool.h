@@ -26,8 +26,8 @@ struct pool {
 	uint32_t record_size;       /* >= 8, a multiple of 8 */
 	uint32_t used;              /* records ever handed out; index 0 is not one */
 	uint64_t batches;           /* tag << 32 | index of the first record of the first free batch */
-	uint8_t *near;              /* pool_reserve(): records below near_records are here, in one piece */
-	uint32_t near_records;
+	uint8_t *near;              /* pool_reserve(): records up to near_last are here, in one piece */
+	uint32_t near_last;
 };
 
 #define POOL_INIT(pool, size)                                              \
@@ -77,6 +77,12 @@ static inline void pool_give(struct pool *pool, struct pool_cache *cache, uint32
 /* For a pool that is used with the numbers of another: memory for the record of that
  * index, zeroed at first; also for 0.  False without. */
 bool pool_cover(struct pool *pool, uint32_t index);
+
+/* Whether that of an index but 0 is at `near`: asked in one step with whether it is 0. */
+static inline bool pool_is_near(const struct pool *pool, uint32_t index)
+{
+	return index - 1 < pool->near_last;
+}
 
 /* Memory of the POOL_SEGMENT_RECORDS records around one that pool_take returned. */
 static inline uint8_t *pool_segment(struct pool *pool, uint32_t index)

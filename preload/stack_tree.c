@@ -241,7 +241,7 @@ __attribute__((noinline)) uint32_t stack_tree_native_slow(uint32_t parent, uint6
 
 uint32_t stack_tree_native(uint32_t parent, uintptr_t pc)
 {
-	struct stack_tree_entry *entry;
+	const struct stack_tree_entry *entry;
 
 	if (!s_ready || pc > PC_MASK)
 		return 0;

@@ -41,7 +41,7 @@ static inline struct stack_tree_entry *stack_tree_at(uint32_t number)
 {
 	const struct pool *pool = &g_stack_tree_entries;
 
-	if (__builtin_expect(number < pool->near_records, 1))
+	if (__builtin_expect(pool_is_near(pool, number), 1))
 		return (struct stack_tree_entry *)(void *)pool->near + number;
 	return (struct stack_tree_entry *)(void *)pool_segment(&g_stack_tree_entries, number) +
 	       POOL_PLACE(number);
@@ -54,13 +54,16 @@ static inline uint64_t stack_tree_frame(uint32_t epoch, uintptr_t pc)
 }
 
 /* The node for a native frame called from `parent`, 0 without memory.  *entry is the
- * parent's, and becomes the node's.  Mostly it is there, and has few siblings. */
-static inline uint32_t stack_tree_child(uint32_t parent, uint64_t frame, struct stack_tree_entry **entry)
+ * parent's, and becomes the node's.  Mostly it is there, in the near part, and has few
+ * siblings. */
+static inline uint32_t stack_tree_child(uint32_t parent, uint64_t frame,
+					const struct stack_tree_entry **entry)
 {
+	const struct stack_tree_entry *near = (const void *)g_stack_tree_entries.near;
 	uint32_t number = __atomic_load_n(&(*entry)->first_child, __ATOMIC_ACQUIRE);
 
-	while (number != 0) {
-		*entry = stack_tree_at(number);
+	while (__builtin_expect(pool_is_near(&g_stack_tree_entries, number), 1)) {
+		*entry = near + number;
 		if (__atomic_load_n(&(*entry)->frame, __ATOMIC_RELAXED) == frame) {
 			__builtin_prefetch(*entry + STACK_TREE_AHEAD);
 			return number;

@@ -28,7 +28,6 @@ struct unwind_replay *unwind_replay_new(uint32_t depth)
 		return NULL;
 	replay->depth = depth < UNWIND_REPLAY_DEPTH_MAX ? depth : UNWIND_REPLAY_DEPTH_MAX;
 	replay->slots[0] = UINT32_MAX;
-	replay->trunk[0].entry = stack_tree_at(0);
 	return replay;
 }
 
@@ -97,8 +96,9 @@ static uint32_t same(const struct unwind_replay *replay, uint32_t last)
 }
 
 static inline __attribute__((always_inline)) replay_two differences_two(const struct unwind_replay *replay,
-									size_t frame)
+									size_t frame, bool aligned)
 {
+	const uintptr_t *pcs = &replay->pcs[frame];
 	uint64_t slots;
 
 	_Static_assert(sizeof(slots) == 2 * sizeof(replay->slots[0]),
@@ -107,14 +107,15 @@ static inline __attribute__((always_inline)) replay_two differences_two(const st
 	slots = le64toh(slots);
 	return (replay_two){replay_word(replay->low + (uint32_t)slots),
 			    replay_word(replay->low + (slots >> 32))} ^
-	       replay_both(&replay->pcs[frame]);
+	       (aligned ? *(const replay_two *)(const void *)pcs : replay_both(pcs));
 }
 
+/* `aligned`: that of the first frame, or of one that is an even number above it. */
 static inline __attribute__((always_inline)) replay_two differences(const struct unwind_replay *replay,
-								    size_t frame)
+								    size_t frame, bool aligned)
 {
-	return (differences_two(replay, frame) | differences_two(replay, frame + 2)) |
-	       (differences_two(replay, frame + 4) | differences_two(replay, frame + 6));
+	return (differences_two(replay, frame, aligned) | differences_two(replay, frame + 2, aligned)) |
+	       (differences_two(replay, frame + 4, aligned) | differences_two(replay, frame + 6, aligned));
 }
 
 /* True when that is all of them.  No branch for each: mostly it is, and how
@@ -130,9 +131,9 @@ static inline bool all_same(const struct unwind_replay *replay, size_t last)
 		return differs[0] == 0;
 	}
 	for (; i + 7 <= last; i += 8)
-		differs |= differences(replay, i);
+		differs |= differences(replay, i, true);
 	if (i <= last)
-		differs |= differences(replay, last - 7);
+		differs |= differences(replay, last - 7, false);
 	return (differs[0] | differs[1]) == 0;
 }
 
@@ -232,28 +233,24 @@ static inline __attribute__((always_inline)) bool walk_plain(struct unwind_repla
 static inline __attribute__((always_inline)) uint32_t adopt_plain(struct unwind_replay *replay, uint32_t base,
 								  uint32_t count)
 {
-	const struct plain *const above = replay->above, *fresh = above + count;
-	struct trunk *trunk = &replay->trunk[base];
-	struct stack_tree_entry *entry = trunk->entry;
-	const uint32_t epoch = replay->epoch, check = trunk->check;
-	uint32_t node = trunk->node, known = base;
+	const uint32_t epoch = replay->epoch, check = replay->trunk[base].check;
+	uint32_t node = replay->trunk[base].node;
+	const struct stack_tree_entry *entry = stack_tree_at(node);
+	size_t known = base;
 
-	while (fresh != above) {
-		fresh--;
+	for (const struct plain *fresh = replay->above + count; fresh-- != replay->above;) {
 		known++;
 		replay->slots[known] = fresh->slot;
 		replay->pcs[known] = fresh->pc;
 		node = stack_tree_child(node, stack_tree_frame(epoch, fresh->pc), &entry);
-		trunk++;
-		trunk->entry = entry;
-		trunk->node = node;
-		trunk->check = check;
+		replay->trunk[known].node = node;
+		replay->trunk[known].check = check;
 		if (__builtin_expect(!node, 0)) {
 			known = 0;
 			break;
 		}
 	}
-	replay->count = known;
+	replay->count = (uint32_t)known;
 	return node;
 }
 

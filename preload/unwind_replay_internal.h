@@ -23,7 +23,6 @@ struct plain {
 /* Of a frame of the trunk.  Most code needs no frame pointer to be walked. */
 #define TRUNK_NEEDS_BP (UINT32_C(1) << 31)
 struct trunk {
-	struct stack_tree_entry *entry; /* of the node */
 	uint32_t node;
 	/* The innermost frame up to this one that depends on a bp_slot, 0 = none; and
 	 * TRUNK_NEEDS_BP when the walk from here on depends on bp, which is in `bps`. */
@@ -110,7 +109,7 @@ static inline uintptr_t replay_slot(const struct unwind_replay *replay, uint32_t
 
 /* Two words, which the processor compares at once: it is reading them that takes the
  * time, and there are 20 to 30 at every event. */
-typedef uintptr_t replay_two __attribute__((vector_size(2 * sizeof(uintptr_t))));
+typedef uintptr_t replay_two __attribute__((vector_size(2 * sizeof(uintptr_t)), may_alias));
 
 /* Any two that lie side by side. */
 static inline replay_two replay_both(const uintptr_t *words)

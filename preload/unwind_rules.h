@@ -52,10 +52,11 @@ static inline uint64_t unwind_rules_key(uintptr_t pc, uint64_t epoch)
 }
 
 /* Neighbours in the code are neighbours in the table, one for each 16 bytes: a
- * program whose calls come from few places touches few pages of it. */
+ * program whose calls come from few places touches few pages of it.  Which address
+ * falls together with which is chance in any case: modules lie anywhere. */
 static inline size_t unwind_rules_place(uintptr_t pc)
 {
-	return (pc >> 4 ^ pc >> 19) & ((1u << UNWIND_RULES_BITS) - 1);
+	return (pc >> 4) & ((1u << UNWIND_RULES_BITS) - 1);
 }
 
 /* Whether an entry is that of an address; then *value is what it says. */

@@ -140,7 +140,6 @@ static uint32_t adopt(struct unwind_replay *replay, const struct walked *walked)
 		replay->slots[known] = (uint32_t)(fresh->slot - replay->low);
 		replay->pcs[known] = fresh->pc;
 		node = stack_tree_native(node, fresh->pc);
-		replay->trunk[known].entry = stack_tree_at(node);
 		replay->trunk[known].node = node;
 		replay->trunk[known].check = check;
 		if (__builtin_expect(!node, 0)) {
