@@ -69,12 +69,6 @@ static inline __attribute__((always_inline)) void emit_put_stack(struct thread *
 	emit_put(buffer, CASTAWAY_COLUMN_STACK, codec_zigzag(delta), quick);
 }
 
-/* What a block's address must be. */
-static inline bool emit_is_aligned(uint64_t block)
-{
-	return (block & (7 | ~COLUMNS_ADDRESS_MAX)) == 0;
-}
-
 static inline __attribute__((always_inline)) void emit_put_alloc(struct thread *thread, uintptr_t block,
 								 uint64_t size, uint32_t stack, bool quick)
 {
@@ -103,20 +97,20 @@ static inline __attribute__((always_inline)) void emit_put_free(struct thread *t
 	emit_end(thread, buffer, opcode);
 }
 
-/* emit_alloc() and emit_free(). */
-static inline __attribute__((always_inline)) void emit_alloc_at(struct thread *thread, uintptr_t block,
-								uint64_t size, uint32_t stack)
+/* emit_alloc() and emit_free() of a block whose address is aligned and not too large. */
+static inline __attribute__((always_inline)) void emit_alloc_usual(struct thread *thread, uintptr_t block,
+								   uint64_t size, uint32_t stack)
 {
-	if (__builtin_expect(g_emit_quick && emit_is_aligned(block), 1))
+	if (__builtin_expect(g_emit_quick, 1))
 		emit_put_alloc(thread, block, size, stack, true);
 	else
 		emit_alloc(thread, block, size, stack);
 }
 
-static inline __attribute__((always_inline)) void emit_free_at(struct thread *thread, uintptr_t block,
-							       uint32_t stack)
+static inline __attribute__((always_inline)) void emit_free_usual(struct thread *thread, uintptr_t block,
+								  uint32_t stack)
 {
-	if (__builtin_expect(g_emit_quick && emit_is_aligned(block), 1))
+	if (__builtin_expect(g_emit_quick, 1))
 		emit_put_free(thread, block, stack, true);
 	else
 		emit_free(thread, block, stack);

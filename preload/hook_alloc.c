@@ -25,6 +25,23 @@
 #define CACHE_LINE   64u
 #define PREFETCH_MAX 512u
 
+/* The blocks that the ways in shadow_inline.h and emit_inline.h are not for. */
+static __attribute__((noinline)) void birth_unusual(struct thread *thread, uintptr_t block, size_t size,
+						    uint32_t stack)
+{
+	shadow_insert(thread, block, size, stack, CASTAWAY_RUNTIME_NONE);
+	emit_alloc(thread, block, size, stack);
+}
+
+static __attribute__((noinline)) bool death_unusual(struct thread *thread, uintptr_t block,
+						    struct shadow_block *former, uint32_t stack)
+{
+	if (!shadow_remove(thread, block, former))
+		return false;
+	emit_free(thread, block, stack);
+	return true;
+}
+
 /* For malloc, which nearly all births come from, a part of the hook. */
 static inline __attribute__((always_inline)) void birth_here(void *block, size_t size,
 							     const struct stack_start *start)
@@ -33,11 +50,15 @@ static inline __attribute__((always_inline)) void birth_here(void *block, size_t
 	struct thread *thread;
 
 	if (guard_enter(&guard) && (thread = thread_self()) != NULL) {
-		uint32_t *slot = shadow_slot((uintptr_t)block);
+		uint32_t *slot = shadow_slot_usual((uintptr_t)block);
 		uint32_t stack = stack_capture(thread, start);
 
-		shadow_insert_at(thread, slot, (uintptr_t)block, size, stack, CASTAWAY_RUNTIME_NONE);
-		emit_alloc_at(thread, (uintptr_t)block, size, stack);
+		if (__builtin_expect(slot == NULL, 0)) {
+			birth_unusual(thread, (uintptr_t)block, size, stack);
+		} else {
+			shadow_insert_usual(thread, slot, size, stack);
+			emit_alloc_usual(thread, (uintptr_t)block, size, stack);
+		}
 	} else {
 		roots_note_hidden(block, size);
 	}
@@ -63,7 +84,7 @@ static inline __attribute__((always_inline)) bool death_here(void *block, struct
 		return false;
 	}
 	if (guard_enter(&guard) && (thread = thread_self()) != NULL) {
-		uint32_t *slot = shadow_slot((uintptr_t)block);
+		uint32_t *slot = shadow_slot_usual((uintptr_t)block);
 		uint32_t stack;
 
 		/* The real function will look in front of the block. */
@@ -71,9 +92,10 @@ static inline __attribute__((always_inline)) bool death_here(void *block, struct
 		/* Where an interpreter gives a buffer back says nothing of the program. */
 		stack = g_config.free_stacks && !stack_is_claimed(start) ? stack_capture_native(thread, start)
 									 : 0;
-		known = shadow_remove_at(thread, slot, (uintptr_t)block, former);
-		if (known)
-			emit_free_at(thread, (uintptr_t)block, stack);
+		if (__builtin_expect(slot == NULL || former != NULL || object_count() != 0, 0))
+			known = death_unusual(thread, (uintptr_t)block, former, stack);
+		else if ((known = shadow_remove_usual(thread, slot)))
+			emit_free_usual(thread, (uintptr_t)block, stack);
 	}
 	if (!known)
 		roots_forget_hidden(block);
@@ -136,9 +158,11 @@ static inline void *born(void *block, size_t size, const struct stack_start *sta
  * for it hold up all that come after them; asked for early, it is there in time. */
 static inline void prefetch(void *block, size_t size)
 {
+	const size_t end = size < PREFETCH_MAX ? size : PREFETCH_MAX;
+
 	if (size > SCRUB_MAX)
 		return;
-	for (size_t at = 0; at < size && at < PREFETCH_MAX; at += CACHE_LINE)
+	for (size_t at = 0; at < end; at += CACHE_LINE)
 		__builtin_prefetch((char *)block + at, 1);
 }
 

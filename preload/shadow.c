@@ -25,14 +25,27 @@ __attribute__((noinline)) void shadow_count_batch(struct thread *thread)
 		thread->births = pending;
 }
 
-__attribute__((noinline)) void shadow_not_inserted(uintptr_t address)
+static void not_inserted(uintptr_t address)
 {
 	limits_count(address & 7 ? CASTAWAY_LIMIT_UNALIGNED : CASTAWAY_LIMIT_MEMORY, 1, NULL);
 }
 
+static uint32_t *slot_of(uintptr_t address)
+{
+	return pagemap_peek(shadow_map_of(address), address);
+}
+
 void shadow_insert(struct thread *thread, uintptr_t address, uint64_t size, uint32_t stack, uint8_t runtime)
 {
-	shadow_insert_at(thread, shadow_slot(address), address, size, stack, runtime);
+	uint32_t *slot = address & 7 ? NULL : pagemap_slot(shadow_map_of(address), address);
+
+	if (!slot) {
+		not_inserted(address);
+		return;
+	}
+	shadow_count_births(thread, 1);
+	shadow_store(thread, slot, shadow_pack(size, runtime), generation_birth(CASTAWAY_DOMAIN_BLOCKS),
+		     stack);
 }
 
 void shadow_restore(struct thread *thread, const struct shadow_block *former)
@@ -41,7 +54,7 @@ void shadow_restore(struct thread *thread, const struct shadow_block *former)
 
 	shadow_count_births(thread, 1);
 	if (!slot)
-		shadow_not_inserted(former->address);
+		not_inserted(former->address);
 	else
 		shadow_store(thread, slot, shadow_pack(former->size, former->runtime), former->birth_pass,
 			     former->stack);
@@ -56,17 +69,20 @@ static void describe(uintptr_t address, const struct shadow_record *block, struc
 	ret->birth_pass = block->birth;
 }
 
-bool shadow_remove_described(struct thread *thread, uint32_t *slot, uintptr_t address,
-			     struct shadow_block *former)
+bool shadow_remove(struct thread *thread, uintptr_t address, struct shadow_block *former)
 {
-	const uint32_t index = address & 7 ? 0 : pagemap_take(slot);
+	const uint32_t index = address & 7 ? 0 : pagemap_take(slot_of(address));
+	const bool described = former != NULL || object_count() != 0;
 	struct shadow_block dead;
 
 	if (!index)
 		return false;
-	describe(address, shadow_record_at(index), &dead);
+	if (described)
+		describe(address, shadow_record_at(index), &dead);
 	pool_give(&g_shadow_records, &thread->block_free, index);
 	shadow_count_births(thread, -1);
+	if (!described)
+		return true;
 	if (object_count() != 0)
 		object_block_freed(thread, address, dead.size);
 	if (former)
@@ -74,14 +90,9 @@ bool shadow_remove_described(struct thread *thread, uint32_t *slot, uintptr_t ad
 	return true;
 }
 
-bool shadow_remove(struct thread *thread, uintptr_t address, struct shadow_block *former)
-{
-	return shadow_remove_at(thread, shadow_slot(address), address, former);
-}
-
 void shadow_forget(uintptr_t address)
 {
-	if (!(address & 7) && pagemap_take(shadow_slot(address)) != 0)
+	if (!(address & 7) && pagemap_take(slot_of(address)) != 0)
 		__atomic_sub_fetch(&s_count, 1, __ATOMIC_RELAXED);
 }
 

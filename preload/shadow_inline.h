@@ -34,9 +34,6 @@ extern struct pagemap g_shadow_maps[2];
 extern struct pool g_shadow_records;
 
 void shadow_count_batch(struct thread *thread);
-void shadow_not_inserted(uintptr_t address);
-bool shadow_remove_described(struct thread *thread, uint32_t *slot, uintptr_t address,
-			     struct shadow_block *former);
 
 static inline struct pagemap *shadow_map_of(uintptr_t address)
 {
@@ -46,17 +43,6 @@ static inline struct pagemap *shadow_map_of(uintptr_t address)
 static inline struct shadow_record *shadow_record_at(uint32_t index)
 {
 	return (struct shadow_record *)(void *)pool_segment(&g_shadow_records, index) + POOL_PLACE(index);
-}
-
-/* The slot of an address, NULL when nothing was ever stored near it, which the
- * processor is asked for.  The next two calls need it. */
-static inline uint32_t *shadow_slot(uintptr_t address)
-{
-	uint32_t *slot = pagemap_peek(shadow_map_of(address), address);
-
-	if (slot)
-		__builtin_prefetch(slot, 1);
-	return slot;
 }
 
 static inline void shadow_count_births(struct thread *thread, int64_t births)
@@ -98,34 +84,34 @@ shadow_store(struct thread *thread, uint32_t *slot, uint64_t size_runtime, uint3
 	}
 }
 
-/* A block was born (after the real call).  Its parts one by one: to copy what was
- * just stored in parts, the processor must wait for all stores before. */
-static inline __attribute__((always_inline)) void shadow_insert_at(struct thread *thread, uint32_t *slot,
-								   uintptr_t address, uint64_t size,
-								   uint32_t stack, uint8_t runtime)
+/* The slot of a block of an allocator that aligns to 16, as libc's does, which the
+ * processor is asked for; NULL when nothing was ever stored near it, and for other
+ * addresses.  For the next two calls. */
+static inline uint32_t *shadow_slot_usual(uintptr_t address)
 {
-	if (__builtin_expect(!slot, 0))
-		slot = pagemap_slot(shadow_map_of(address), address);
-	if (__builtin_expect(!slot || (address & 7), 0)) {
-		shadow_not_inserted(address);
-		return;
-	}
-	/* As in CPython, the newborn that starts a pass is not part of it. */
-	shadow_count_births(thread, 1);
-	shadow_store(thread, slot, shadow_pack(size, runtime), generation_birth(CASTAWAY_DOMAIN_BLOCKS),
-		     stack);
+	uint32_t *slot = address & 15 ? NULL : pagemap_peek(&g_shadow_maps[0], address);
+
+	if (slot)
+		__builtin_prefetch(slot, 1);
+	return slot;
 }
 
-/* A block dies (before the real call).  Mostly nobody asks what it was, and its
- * record is long out of the cache. */
-static inline __attribute__((always_inline)) bool
-shadow_remove_at(struct thread *thread, uint32_t *slot, uintptr_t address, struct shadow_block *former)
+/* A block was born (after the real call). */
+static inline __attribute__((always_inline)) void shadow_insert_usual(struct thread *thread, uint32_t *slot,
+								      uint64_t size, uint32_t stack)
 {
-	uint32_t index;
+	/* As in CPython, the newborn that starts a pass is not part of it. */
+	shadow_count_births(thread, 1);
+	shadow_store(thread, slot, shadow_pack(size, CASTAWAY_RUNTIME_NONE),
+		     generation_birth(CASTAWAY_DOMAIN_BLOCKS), stack);
+}
 
-	if (__builtin_expect(former != NULL || object_count() != 0 || (address & 7), 0))
-		return shadow_remove_described(thread, slot, address, former);
-	index = pagemap_take(slot);
+/* A block dies (before the real call), and nobody asks what it was: its record is long
+ * out of the cache. */
+static inline __attribute__((always_inline)) bool shadow_remove_usual(struct thread *thread, uint32_t *slot)
+{
+	const uint32_t index = pagemap_take(slot);
+
 	if (__builtin_expect(!index, 0))
 		return false;
 	pool_give(&g_shadow_records, &thread->block_free, index);

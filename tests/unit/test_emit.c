@@ -213,10 +213,10 @@ static void record_any(void)
 		values[1] &= COLUMNS_NUMBER_MAX;
 	expect(opcode, values);
 	if (opcode == CASTAWAY_EVENT_ALLOC)
-		(draw() % 2 ? emit_alloc : emit_alloc_at)(&s_thread, values[0], values[1],
-							  (uint32_t)values[2]);
+		(draw() % 2 ? emit_alloc : emit_alloc_usual)(&s_thread, values[0], values[1],
+							     (uint32_t)values[2]);
 	else if (opcode == CASTAWAY_EVENT_FREE)
-		(draw() % 2 ? emit_free : emit_free_at)(&s_thread, values[0], (uint32_t)values[1]);
+		(draw() % 2 ? emit_free : emit_free_usual)(&s_thread, values[0], (uint32_t)values[1]);
 	else if (opcode == CASTAWAY_EVENT_REF || opcode == CASTAWAY_EVENT_UNREF)
 		emit_count(&s_thread, opcode, values[0], (uint32_t)values[1]);
 	else
@@ -244,7 +244,7 @@ static void test_full_columns(void **state)
 
 		expect(CASTAWAY_EVENT_ALLOC,
 		       (const uint64_t[]){far, COLUMNS_NUMBER_MAX, i & 1 ? INT32_MAX : 0});
-		emit_alloc_at(&s_thread, far, UINT64_MAX, i & 1 ? INT32_MAX : 0);
+		emit_alloc_usual(&s_thread, far, UINT64_MAX, i & 1 ? INT32_MAX : 0);
 	}
 	assert_int_equal(s_thread.buffer->filled, 5);
 	for (unsigned i = 0; i < 1000; i++) {
@@ -305,8 +305,8 @@ static void test_long_waits(void **state)
 
 static void test_dropped_and_unaligned(void **state)
 {
-	emit_alloc_at(&s_thread, 0x1004, 8, 1);
-	emit_free_at(&s_thread, UINT64_C(1) << 47, 1);
+	emit_alloc(&s_thread, 0x1004, 8, 1);
+	emit_free(&s_thread, UINT64_C(1) << 47, 1);
 	assert_int_equal(s_unaligned, 2);
 	s_refuse = true;
 	emit_alloc(&s_thread, 0x1000, 8, 1);
@@ -419,8 +419,8 @@ static void test_live(void **state)
 	g_config.events_live = true;
 	emit_init();
 	assert_false(g_emit_quick);
-	emit_alloc_at(&s_thread, 0x1000, 8, 1);
-	emit_free_at(&s_thread, 0x1000, 1);
+	emit_alloc_usual(&s_thread, 0x1000, 8, 1);
+	emit_free_usual(&s_thread, 0x1000, 1);
 	assert_int_equal(s_thread.left_out, 2);
 	assert_null(s_thread.buffer);
 	g_config.events_live = false;
