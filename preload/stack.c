@@ -19,9 +19,8 @@
 
 struct stack_cache {
 	struct unwind_thread unwind; /* first: the walker finds its part through thread->unwind */
-	struct unwind_replay *replay;
-	struct stack_mixed *mixed; /* made when there is a claim */
-	uint32_t epoch;            /* of the modules at the last stack */
+	struct stack_mixed *mixed;   /* made when there is a claim */
+	uint32_t epoch;              /* of the modules at the last stack */
 	size_t count;
 	uintptr_t *pcs, *former; /* innermost first; room for s_depth + 1 each */
 	uint32_t *nodes;         /* of the last stack, outermost first */
@@ -45,7 +44,7 @@ static __attribute__((noinline)) struct stack_cache *make_cache(struct thread *t
 	cache->nodes = (uint32_t *)(cache->former + room);
 	/* For deeper stacks than are recorded, lest it must give up on them. */
 	if (g_config.fast_stacks)
-		cache->replay = unwind_replay_new(UNWIND_REPLAY_DEPTH_MAX);
+		thread->replay = unwind_replay_new(UNWIND_REPLAY_DEPTH_MAX);
 	thread->unwind = cache;
 	return cache;
 }
@@ -86,6 +85,21 @@ static uint32_t intern(struct stack_cache *cache, size_t count)
 	return node;
 }
 
+/* The same for any number of frames in cache->pcs. */
+static uint32_t intern_deep(struct stack_cache *cache, size_t count)
+{
+	uint32_t node;
+
+	if (count > s_depth) {
+		count = s_depth;
+		limits_count(CASTAWAY_LIMIT_STACK_DEPTH, 1, NULL);
+	}
+	node = count > 0 ? intern(cache, count) : 0;
+	if (!node)
+		limits_count(CASTAWAY_LIMIT_NO_STACKS, 1, NULL);
+	return node;
+}
+
 static void set_claim(void)
 {
 	uintptr_t size = __atomic_load_n(&g_stack_claim.paused, __ATOMIC_ACQUIRE) == 0
@@ -114,9 +128,10 @@ void stack_claim_resume(void)
 }
 
 /* What libunwind says of the same stack, frame for frame. */
-static void verify(struct thread *thread, struct stack_cache *cache, const struct stack_start *start)
+static void verify(struct thread *thread, struct stack_cache *cache, const struct stack_start *start,
+		   uint32_t node)
 {
-	size_t fast = unwind_replay_last(cache->replay, cache->former, s_depth);
+	size_t fast = unwind_replay_last(thread->replay, node, cache->former, s_depth);
 	size_t slow = s_walker->walk(thread, start, cache->pcs, s_depth);
 
 	cache->count = 0; /* `former` was overwritten */
@@ -126,43 +141,35 @@ static void verify(struct thread *thread, struct stack_cache *cache, const struc
 }
 
 /* A stack that the fast unwinder has found needs another look: it is deeper than is
- * recorded, or all are compared.  The node; 0: its frames are to be recorded. */
-static __attribute__((noinline)) uint32_t look_again(struct thread *thread, struct stack_cache *cache,
-						     const struct stack_start *start, uint32_t node,
-						     size_t depth)
+ * recorded, or all are compared. */
+static __attribute__((noinline)) uint32_t look_again(struct thread *thread, const struct stack_start *start,
+						     struct unwind_replay_stack found)
 {
+	struct stack_cache *cache = thread->unwind;
+
 	if (g_config.verify_stacks)
-		verify(thread, cache, start);
-	return depth <= s_depth ? node : 0;
+		verify(thread, cache, start, found.node);
+	if (found.frames <= s_depth)
+		return found.node;
+	return intern_deep(cache, unwind_replay_last(thread->replay, found.node, cache->pcs, s_depth + 1));
 }
 
-/* Without the fast unwinder, or with what it has found, if that has too many frames. */
-static __attribute__((noinline)) uint32_t capture_frames(struct thread *thread, struct stack_cache *cache,
-							 const struct stack_start *start, size_t found)
+static __attribute__((noinline)) uint32_t capture_slowly(struct thread *thread,
+							 const struct stack_start *start)
 {
-	size_t count;
-	uint32_t node;
+	struct stack_cache *cache = thread->unwind;
 
-	if (found > s_depth)
-		count = unwind_replay_last(cache->replay, cache->pcs, s_depth + 1);
-	else
-		count = s_walker->walk(thread, start, cache->pcs, s_depth + 1);
-	if (count > s_depth) {
-		count = s_depth;
-		limits_count(CASTAWAY_LIMIT_STACK_DEPTH, 1, NULL);
-	}
-	node = count > 0 ? intern(cache, count) : 0;
-	if (!node)
-		limits_count(CASTAWAY_LIMIT_NO_STACKS, 1, NULL);
-	return node;
+	return intern_deep(cache, s_walker->walk(thread, start, cache->pcs, s_depth + 1));
 }
 
-/* A thread's first stack. */
-static __attribute__((noinline, cold)) uint32_t capture_first(struct thread *thread,
-							      const struct stack_start *start)
+/* A thread's first stack, or one where the fast unwinder is not in use. */
+static __attribute__((noinline)) uint32_t capture_without(struct thread *thread,
+							  const struct stack_start *start)
 {
 	if (s_depth == 0)
 		return 0;
+	if (thread->unwind != NULL)
+		return capture_slowly(thread, start);
 	if (make_cache(thread) != NULL)
 		return stack_capture_native(thread, start);
 	limits_count(CASTAWAY_LIMIT_NO_STACKS, 1, NULL);
@@ -171,6 +178,8 @@ static __attribute__((noinline, cold)) uint32_t capture_first(struct thread *thr
 
 static uint32_t mixed_node(struct stack_cache *cache, uint32_t native)
 {
+	if (cache == NULL || native == 0)
+		return native;
 	if (cache->mixed == NULL)
 		cache->mixed = stack_mixed_new();
 	return cache->mixed != NULL ? stack_mixed_node(cache->mixed, native) : native;
@@ -178,20 +187,21 @@ static uint32_t mixed_node(struct stack_cache *cache, uint32_t native)
 
 HOT_CODE uint32_t stack_capture_native(struct thread *thread, const struct stack_start *start)
 {
-	struct stack_cache *const cache = thread->unwind;
-	size_t depth = 0;
-	uint32_t node = 0;
+	struct unwind_replay *const replay = thread->replay;
+	struct unwind_replay_stack found = {0, 0};
+	uint32_t node;
 
-	if (__builtin_expect(cache == NULL, 0))
-		return capture_first(thread, start);
-	if (__builtin_expect(cache->replay != NULL, 1))
-		node = unwind_replay_capture(cache->replay, start, &depth);
-	if (__builtin_expect(depth > s_plain_depth && node != 0, 0))
-		node = look_again(thread, cache, start, node, depth);
-	if (__builtin_expect(node == 0, 0))
-		node = capture_frames(thread, cache, start, depth);
-	if (__builtin_expect(g_stack_claim.size != 0, 0) && node != 0)
-		return mixed_node(cache, node);
+	if (__builtin_expect(replay != NULL, 1))
+		found = unwind_replay_capture(replay, start);
+	node = found.node;
+	if (__builtin_expect(replay == NULL, 0))
+		node = capture_without(thread, start);
+	else if (__builtin_expect(node == 0, 0))
+		node = capture_slowly(thread, start);
+	else if (__builtin_expect(found.frames > s_plain_depth, 0))
+		node = look_again(thread, start, found);
+	if (__builtin_expect(g_stack_claim.size != 0, 0))
+		return mixed_node(thread->unwind, node);
 	return node;
 }
 

@@ -29,10 +29,11 @@ struct thread {
 	uint32_t last_stack; /* decoder state of the current buffer */
 	uint32_t limit;      /* the buffer is handed over when it holds as many events */
 	int64_t births;      /* shadow.c: births minus deaths not yet added to the generation counter */
-	void *unwind;        /* stack.c */
+	void *replay;        /* stack.c: the fast unwinder's part */
 	uint64_t last_ticks;
 	struct pool_cache block_free; /* shadow.c */
 
+	void *unwind; /* stack.c */
 	void *script; /* cpython_stack.c */
 	uint64_t dropped;
 	uint64_t left_out; /* events=live */

@@ -28,6 +28,7 @@ struct unwind_replay *unwind_replay_new(uint32_t depth)
 		return NULL;
 	replay->depth = depth < UNWIND_REPLAY_DEPTH_MAX ? depth : UNWIND_REPLAY_DEPTH_MAX;
 	replay->slots[0] = UINT32_MAX;
+	unwind_memo_settle(replay);
 	return replay;
 }
 
@@ -255,50 +256,49 @@ static inline __attribute__((always_inline)) uint32_t adopt_plain(struct unwind_
 }
 
 /* The same as below where memos promise something. */
-static __attribute__((noinline)) uint32_t capture_by_memo(struct unwind_replay *replay,
-							  const struct stack_start *start, size_t *depth)
+static __attribute__((noinline)) struct unwind_replay_stack capture_by_memo(struct unwind_replay *replay,
+									    const struct stack_start *start)
 {
 	uint32_t node = unwind_memo_follow(replay, start);
 	struct met met;
 
 	if (node != 0) {
-		*depth = replay->memo->base + replay->memo->frames;
-		return node;
+		unwind_memo_settle(replay);
+		return (struct unwind_replay_stack){node,
+						    (uint32_t)replay->memo->base + replay->memo->frames};
 	}
-	replay->memo = NULL;
 	if (walk_plain(replay, start, &met) && (node = adopt_plain(replay, met.base, met.count)) != 0)
 		unwind_memo_keep_plain(replay, start, met.base, met.count, node);
 	else
 		node = unwind_walk(replay, start, true);
-	*depth = replay->count;
-	return node;
+	unwind_memo_settle(replay);
+	return (struct unwind_replay_stack){node, replay->count};
 }
 
-uint32_t unwind_replay_capture(struct unwind_replay *replay, const struct stack_start *start, size_t *depth)
+struct unwind_replay_stack unwind_replay_capture(struct unwind_replay *replay,
+						 const struct stack_start *start)
 {
 	const uint32_t epoch = modules_epoch();
 	uint32_t node;
 	struct met met;
 
-	*depth = 0;
-	if (!own_stack(replay, start->sp))
-		return 0;
+	if (__builtin_expect(!own_stack(replay, start->sp), 0))
+		return (struct unwind_replay_stack){0, 0};
 	if (__builtin_expect(replay->epoch != epoch, 0)) {
 		replay->epoch = epoch;
 		forget(replay);
 	}
 	if (unwind_memo_wanted(replay))
-		return capture_by_memo(replay, start, depth);
-	replay->memo = NULL;
+		return capture_by_memo(replay, start);
 	if (!walk_plain(replay, start, &met) || (node = adopt_plain(replay, met.base, met.count)) == 0)
 		node = unwind_walk(replay, start, false);
-	*depth = replay->count;
-	return node;
+	return (struct unwind_replay_stack){node, replay->count};
 }
 
-size_t unwind_replay_last(const struct unwind_replay *replay, uintptr_t *pcs, size_t max)
+size_t unwind_replay_last(const struct unwind_replay *replay, uint32_t node, uintptr_t *pcs, size_t max)
 {
-	const struct memo *memo = replay->memo;
+	/* If it is both, both are the same. */
+	const struct memo *memo = replay->trunk[replay->count].node != node ? replay->memo : NULL;
 	const size_t above = memo != NULL ? memo->frames : 0;
 	const size_t base = memo != NULL ? memo->base : replay->count;
 	size_t count = 0;

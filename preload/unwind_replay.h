@@ -26,11 +26,17 @@
 struct unwind_replay;
 struct unwind_replay *unwind_replay_new(uint32_t depth);
 
-/* The node of the stack that starts there, which has *depth frames.  0: not this
- * stack; ask libunwind.  Guard held; takes no lock, so fork need not wait for it. */
-uint32_t unwind_replay_capture(struct unwind_replay *replay, const struct stack_start *start, size_t *depth);
+/* A stack; node 0: not this stack, ask libunwind. */
+struct unwind_replay_stack {
+	uint32_t node, frames;
+};
 
-/* The return addresses of the last successful capture, innermost first, at most `max`. */
-size_t unwind_replay_last(const struct unwind_replay *replay, uintptr_t *pcs, size_t max);
+/* The stack that starts there.  Guard held; takes no lock, so fork need not wait for it. */
+struct unwind_replay_stack unwind_replay_capture(struct unwind_replay *replay,
+						 const struct stack_start *start);
+
+/* The return addresses of the last capture, which has found `node`, innermost first, at
+ * most `max`. */
+size_t unwind_replay_last(const struct unwind_replay *replay, uint32_t node, uintptr_t *pcs, size_t max);
 
 #endif

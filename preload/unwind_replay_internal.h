@@ -78,8 +78,8 @@ struct unwind_replay {
 	uint32_t epoch, depth;
 	uint32_t era;                   /* a new one where what was seen no longer says anything */
 	uint32_t count;                 /* frames of the trunk, the last walk that was not along a memo */
-	const struct memo *memo;        /* of the last walk, NULL: the trunk is it */
-	uint32_t credit, misses;        /* of the memos */
+	const struct memo *memo;        /* that a walk last went along */
+	uint32_t credit, wait;          /* of the memos; stacks until one is tried, that one included */
 	uint32_t tags[1u << MEMO_BITS]; /* of the memos: most that are not wanted are not looked at */
 	/* The trunk, outermost first, from index 1 on; [0] is above every stack.  How a walk
 	 * arrived at a frame is in two arrays, since it is compared for two at a time. */
@@ -145,10 +145,15 @@ uint32_t unwind_walk(struct unwind_replay *replay, const struct stack_start *sta
  * is tried. */
 enum { MEMO_CREDIT = 64, MEMO_SAMPLE = 32 };
 
-/* True when looking for a memo promises more than it costs. */
+/* True when looking for a memo promises more than it costs.  Then look, and settle. */
 static inline bool unwind_memo_wanted(struct unwind_replay *replay)
 {
-	return replay->credit > 0 || ++replay->misses % MEMO_SAMPLE == 0;
+	return --replay->wait == 0;
+}
+
+static inline void unwind_memo_settle(struct unwind_replay *replay)
+{
+	replay->wait = replay->credit > 0 ? 1 : MEMO_SAMPLE;
 }
 
 /* The node, when a walk would go along one now, and then on along the trunk; else 0. */

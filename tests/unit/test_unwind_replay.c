@@ -43,17 +43,18 @@ static FRAME void capture_with(struct unwind_replay *replay, struct captured *re
 {
 	const struct stack_start start = STACK_START();
 	void *frames[DEPTH + 1];
-	size_t depth;
+	struct unwind_replay_stack found;
 	int first = 0, count = backtrace(frames, DEPTH + 1);
 
 	while (first < count && (uintptr_t)frames[first] != start.pc)
 		first++;
 	ret->wanted_count = (size_t)(count - first);
 	memcpy(ret->wanted, frames + first, ret->wanted_count * sizeof(*frames));
-	ret->node = unwind_replay_capture(replay, &start, &depth);
+	found = unwind_replay_capture(replay, &start);
+	ret->node = found.node;
 	ret->known = ret->node != 0;
-	ret->count = ret->known ? unwind_replay_last(replay, ret->pcs, DEPTH) : 0;
-	assert_int_equal(depth, ret->count);
+	ret->count = ret->known ? unwind_replay_last(replay, ret->node, ret->pcs, DEPTH) : 0;
+	assert_int_equal(found.frames, ret->count);
 }
 
 /* The node is the stack, too. */
