@@ -52,14 +52,20 @@ static struct unwind_rules_entry *entry_at(uintptr_t pc, unsigned way)
 	return &g_unwind_rules[(hash >> (64 - UNWIND_RULES_BITS)) ^ (way - UNWIND_RULES_LINE)];
 }
 
+/* 0: nobody's yet. */
+static uint64_t key_of(const struct unwind_rules_entry *entry)
+{
+	return __atomic_load_n(&entry->key, __ATOMIC_RELAXED) ^
+	       __atomic_load_n(&entry->value, __ATOMIC_RELAXED);
+}
+
 /* The first that no address of this epoch has; if all are taken, one that another
  * address too many would hardly take. */
 static struct unwind_rules_entry *entry_for(uintptr_t pc, uint64_t epoch)
 {
 	for (unsigned way = 0; way < UNWIND_RULES_WAYS; way++) {
 		struct unwind_rules_entry *entry = entry_at(pc, way);
-		const uint64_t key = __atomic_load_n(&entry->key, __ATOMIC_RELAXED) ^
-				     __atomic_load_n(&entry->value, __ATOMIC_RELAXED);
+		const uint64_t key = key_of(entry);
 
 		if (key == 0 || (key ^ unwind_rules_key(0, epoch)) >> UNWIND_RULES_EPOCH_SHIFT != 0)
 			return entry;
@@ -81,7 +87,8 @@ __attribute__((noinline)) uint64_t unwind_rules_value_elsewhere(uintptr_t pc, ui
 {
 	uint64_t value;
 
-	for (unsigned way = 1; way < UNWIND_RULES_WAYS; way++)
+	/* Behind a free one there is none: entries are taken in this order, and never given up. */
+	for (unsigned way = 0; way < UNWIND_RULES_WAYS && key_of(entry_at(pc, way)) != 0; way++)
 		if (unwind_rules_holds(entry_at(pc, way), pc, epoch, &value))
 			return value;
 	return derive(pc, epoch);
