@@ -11,14 +11,11 @@ enum { FAILURES_MAX = 4 };
 
 enum { HOLD_EARNS = 2, FAILURE_COSTS = 2, KEEP_COSTS = 1 };
 
-static inline uint64_t hash_of(const struct stack_start *start)
+static inline struct memo *memo_of(struct unwind_replay *replay, const struct stack_start *start)
 {
-	return (start->pc ^ start->sp << 20) * UINT64_C(0x9e3779b97f4a7c15);
-}
+	const uint64_t hash = (start->pc ^ start->sp << 20) * UINT64_C(0x9e3779b97f4a7c15);
 
-static inline size_t place_of(uint64_t hash)
-{
-	return hash >> (64 - MEMO_BITS);
+	return &replay->memos[hash >> (64 - MEMO_BITS)];
 }
 
 static inline bool words_hold(const struct unwind_replay *replay, const struct memo *memo)
@@ -33,19 +30,36 @@ static inline bool words_hold(const struct unwind_replay *replay, const struct m
 	return (differs[0] | differs[1]) == 0;
 }
 
-static inline bool holds(const struct unwind_replay *replay, const struct memo *memo,
-			 const struct stack_start *start)
+/* Whether the trunk has the memo's base where that was. */
+static __attribute__((noinline)) bool base_is_there(const struct unwind_replay *replay, struct memo *memo)
 {
 	const uint32_t base = memo->base;
 
-	if (memo->pc != start->pc || memo->slot != start->sp - 8 - replay->low || memo->era != replay->era ||
-	    base > replay->count || replay->trunk[base].node != memo->base_node ||
-	    replay->slots[base] != memo->slot + 8 * (uint32_t)memo->places[memo->frames - 1] ||
-	    (memo->needs_bp && memo->bp != start->bp))
+	if (base > replay->count || replay->trunk[base].node != memo->base_node ||
+	    replay->slots[base] != memo->slot + 8 * (uint32_t)memo->places[memo->frames - 1])
 		return false;
-	return words_hold(replay, memo) &&
-	       (!replay_needs_bp(replay, base) || replay->bps[base].value == memo->base_bp) &&
+	memo->shape = replay->shape;
+	memo->base_checks = replay->trunk[base].check != 0;
+	return true;
+}
+
+static inline bool base_holds(const struct unwind_replay *replay, const struct memo *memo)
+{
+	const uint32_t base = memo->base;
+
+	if (__builtin_expect(!memo->base_checks, 1))
+		return unwind_replay_all_same(replay, base);
+	return (!replay_needs_bp(replay, base) || replay->bps[base].value == memo->base_bp) &&
 	       unwind_replay_unchanged(replay, base) == base;
+}
+
+static inline bool holds(const struct unwind_replay *replay, struct memo *memo,
+			 const struct stack_start *start)
+{
+	if (memo->shape != replay->shape && !base_is_there(replay, memo))
+		return false;
+	return words_hold(replay, memo) && (!memo->needs_bp || memo->bp == start->bp) &&
+	       base_holds(replay, memo);
 }
 
 static void spend(struct unwind_replay *replay, uint32_t credit)
@@ -55,10 +69,9 @@ static void spend(struct unwind_replay *replay, uint32_t credit)
 
 uint32_t unwind_memo_follow(struct unwind_replay *replay, const struct stack_start *start)
 {
-	const uint64_t hash = hash_of(start);
-	struct memo *memo = &replay->memos[place_of(hash)];
+	struct memo *memo = memo_of(replay, start);
 
-	if (replay->tags[place_of(hash)] != (uint32_t)hash)
+	if (memo->pc != start->pc || memo->slot != start->sp - 8 - replay->low || memo->era != replay->era)
 		return 0;
 	if (holds(replay, memo, start)) {
 		replay->memo = memo;
@@ -68,7 +81,7 @@ uint32_t unwind_memo_follow(struct unwind_replay *replay, const struct stack_sta
 		return memo->node;
 	}
 	if (++memo->failures >= FAILURES_MAX)
-		replay->tags[place_of(hash)] = 0;
+		memo->era = 0;
 	spend(replay, FAILURE_COSTS);
 	return 0;
 }
@@ -91,8 +104,7 @@ static inline bool add(struct memo *memo, uint32_t slot, uintptr_t value)
 static inline struct memo *begin(struct unwind_replay *replay, const struct stack_start *start, uint32_t base,
 				 uint32_t count)
 {
-	const uint64_t hash = hash_of(start);
-	struct memo *memo = &replay->memos[place_of(hash)];
+	struct memo *memo = memo_of(replay, start);
 
 	if (base == 0 || count == 0 || count > MEMO_WORDS)
 		return NULL;
@@ -100,7 +112,6 @@ static inline struct memo *begin(struct unwind_replay *replay, const struct stac
 	memo->era = 0;
 	memo->slot = (uint32_t)(start->sp - 8 - replay->low);
 	memo->words = 0;
-	replay->tags[place_of(hash)] = (uint32_t)hash;
 	for (uint32_t i = base + count - 1; i >= base; i--)
 		if (!add(memo, replay->slots[i], replay->pcs[i]))
 			return NULL;
@@ -120,6 +131,7 @@ static inline void finish(const struct unwind_replay *replay, struct memo *memo,
 	memo->era = replay->era;
 	memo->base = (uint16_t)base;
 	memo->base_node = replay->trunk[base].node;
+	memo->shape = 0; /* not looked at yet */
 	memo->node = node;
 	memo->frames = (uint8_t)count;
 	memo->failures = 0;

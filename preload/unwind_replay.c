@@ -28,7 +28,7 @@ struct unwind_replay *unwind_replay_new(uint32_t depth)
 		return NULL;
 	replay->depth = depth < UNWIND_REPLAY_DEPTH_MAX ? depth : UNWIND_REPLAY_DEPTH_MAX;
 	replay->slots[0] = UINT32_MAX;
-	unwind_memo_settle(replay);
+	unwind_memo_settle(replay, true);
 	return replay;
 }
 
@@ -119,9 +119,9 @@ static inline __attribute__((always_inline)) replay_two differences(const struct
 	       (differences_two(replay, frame + 4, aligned) | differences_two(replay, frame + 6, aligned));
 }
 
-/* True when that is all of them.  No branch for each: mostly it is, and how
- * many there are changes from event to event; a last group overlaps. */
-static inline bool all_same(const struct unwind_replay *replay, size_t last)
+/* No branch for each: mostly it is, and how many there are changes from event to event;
+ * a last group overlaps. */
+bool unwind_replay_all_same(const struct unwind_replay *replay, size_t last)
 {
 	replay_two differs = {0, 0};
 	size_t i = 1;
@@ -143,7 +143,7 @@ static inline uint32_t unchanged(const struct unwind_replay *replay, uint32_t ba
 	const struct trunk *trunk = replay->trunk;
 	uint32_t last = base, check;
 
-	if (__builtin_expect(!all_same(replay, base), 0))
+	if (__builtin_expect(!unwind_replay_all_same(replay, base), 0))
 		last = same(replay, base);
 	/* What bp is at the last one itself is compared on arrival. */
 	check = trunk[last].check & ~TRUNK_NEEDS_BP;
@@ -263,7 +263,7 @@ static __attribute__((noinline)) struct unwind_replay_stack capture_by_memo(stru
 	struct met met;
 
 	if (node != 0) {
-		unwind_memo_settle(replay);
+		unwind_memo_settle(replay, false);
 		return (struct unwind_replay_stack){node,
 						    (uint32_t)replay->memo->base + replay->memo->frames};
 	}
@@ -271,7 +271,7 @@ static __attribute__((noinline)) struct unwind_replay_stack capture_by_memo(stru
 		unwind_memo_keep_plain(replay, start, met.base, met.count, node);
 	else
 		node = unwind_walk(replay, start, true);
-	unwind_memo_settle(replay);
+	unwind_memo_settle(replay, true);
 	return (struct unwind_replay_stack){node, replay->count};
 }
 

@@ -52,10 +52,12 @@ struct memo {
 	uint32_t slot;
 	uint32_t era; /* of the replay; 0: empty */
 	uint32_t base_node, node;
+	uint64_t shape; /* of the trunk, when it last had that base there */
 	uint16_t base;  /* of the trunk's frames, where it meets that */
 	uint8_t frames; /* above the base */
 	uint8_t words;  /* an even number: a last one may be there twice */
 	bool needs_bp;
+	bool base_checks; /* more than what the frames up to the base were arrived at by */
 	uint8_t failures; /* since a walk last went along it */
 	/* Where the words are, counted from `slot` on, and what they hold: the frames but the
 	 * first, the base, then values of bp. */
@@ -76,11 +78,11 @@ struct unwind_replay {
 	uintptr_t low, size;  /* the thread's own stack; multiples of 8, size 0: none */
 	uintptr_t descriptor; /* of the thread whose stack that is */
 	uint32_t epoch, depth;
-	uint32_t era;                   /* a new one where what was seen no longer says anything */
-	uint32_t count;                 /* frames of the trunk, the last walk that was not along a memo */
-	const struct memo *memo;        /* that a walk last went along */
-	uint32_t credit, wait;          /* of the memos; stacks until one is tried, that one included */
-	uint32_t tags[1u << MEMO_BITS]; /* of the memos: most that are not wanted are not looked at */
+	uint32_t era;            /* a new one where what was seen no longer says anything */
+	uint32_t count;          /* frames of the trunk, the last walk that was not along a memo */
+	const struct memo *memo; /* that a walk last went along */
+	uint32_t credit, wait;   /* of the memos; stacks until one is tried, that one included */
+	uint64_t shape;          /* of the trunk: another number after it has changed */
 	/* The trunk, outermost first, from index 1 on; [0] is above every stack.  How a walk
 	 * arrived at a frame is in two arrays, since it is compared for two at a time. */
 	REPLAY_ALIGN uint32_t unaligned_slots;
@@ -132,6 +134,9 @@ static inline bool replay_needs_bp(const struct unwind_replay *replay, uint32_t 
 	return replay->trunk[frame].check & TRUNK_NEEDS_BP;
 }
 
+/* Of frames [1, last] of the trunk: whether all have what they were arrived at by. */
+bool unwind_replay_all_same(const struct unwind_replay *replay, size_t last);
+
 /* A walk has arrived at frame `base` of the trunk: it goes on along the trunk
  * from there if this gives `base`; else from no frame above what this gives. */
 uint32_t unwind_replay_unchanged(const struct unwind_replay *replay, uint32_t base);
@@ -151,9 +156,14 @@ static inline bool unwind_memo_wanted(struct unwind_replay *replay)
 	return --replay->wait == 0;
 }
 
-static inline void unwind_memo_settle(struct unwind_replay *replay)
+/* `changed`: the trunk is another one. */
+static inline void unwind_memo_settle(struct unwind_replay *replay, bool changed)
 {
-	replay->wait = replay->credit > 0 ? 1 : MEMO_SAMPLE;
+	const bool next = replay->credit > 0;
+
+	replay->wait = next ? 1 : MEMO_SAMPLE;
+	/* What comes until then changes the trunk and does not say so. */
+	replay->shape += changed || !next;
 }
 
 /* The node, when a walk would go along one now, and then on along the trunk; else 0. */
