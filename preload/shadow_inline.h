@@ -69,6 +69,7 @@ shadow_store(struct thread *thread, uint32_t *slot, uint64_t size_runtime, uint3
 		limits_count(CASTAWAY_LIMIT_MEMORY, 1, NULL);
 		return;
 	}
+	/* One by one: a copy of what was just stored in parts would wait for that. */
 	record = shadow_record_at(index);
 	record->size_runtime = size_runtime;
 	record->birth = birth;
