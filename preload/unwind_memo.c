@@ -67,23 +67,24 @@ static void spend(struct unwind_replay *replay, uint32_t credit)
 	replay->credit -= credit < replay->credit ? credit : replay->credit;
 }
 
-uint32_t unwind_memo_follow(struct unwind_replay *replay, const struct stack_start *start)
+const struct memo *unwind_memo_follow(struct unwind_replay *replay, const struct stack_start *start)
 {
 	struct memo *memo = memo_of(replay, start);
 
 	if (memo->pc != start->pc || memo->slot != start->sp - 8 - replay->low || memo->era != replay->era)
-		return 0;
-	if (holds(replay, memo, start)) {
+		return NULL;
+	if (__builtin_expect(holds(replay, memo, start), 1)) {
 		replay->memo = memo;
+		replay->wait = 1;
 		memo->failures = 0;
 		if (replay->credit < MEMO_CREDIT)
 			replay->credit += HOLD_EARNS;
-		return memo->node;
+		return memo;
 	}
 	if (++memo->failures >= FAILURES_MAX)
 		memo->era = 0;
 	spend(replay, FAILURE_COSTS);
-	return 0;
+	return NULL;
 }
 
 /* One more word.  False: there is no room, or it is far away. */

@@ -28,7 +28,7 @@ struct unwind_replay *unwind_replay_new(uint32_t depth)
 		return NULL;
 	replay->depth = depth < UNWIND_REPLAY_DEPTH_MAX ? depth : UNWIND_REPLAY_DEPTH_MAX;
 	replay->slots[0] = UINT32_MAX;
-	unwind_memo_settle(replay, true);
+	unwind_memo_settle(replay);
 	return replay;
 }
 
@@ -255,24 +255,30 @@ static inline __attribute__((always_inline)) uint32_t adopt_plain(struct unwind_
 	return node;
 }
 
-/* The same as below where memos promise something. */
-static __attribute__((noinline)) struct unwind_replay_stack capture_by_memo(struct unwind_replay *replay,
-									    const struct stack_start *start)
+/* Without a memo: what is walked becomes one. */
+static __attribute__((noinline)) struct unwind_replay_stack capture_and_keep(struct unwind_replay *replay,
+									     const struct stack_start *start)
 {
-	uint32_t node = unwind_memo_follow(replay, start);
 	struct met met;
+	uint32_t node;
 
-	if (node != 0) {
-		unwind_memo_settle(replay, false);
-		return (struct unwind_replay_stack){node,
-						    (uint32_t)replay->memo->base + replay->memo->frames};
-	}
 	if (walk_plain(replay, start, &met) && (node = adopt_plain(replay, met.base, met.count)) != 0)
 		unwind_memo_keep_plain(replay, start, met.base, met.count, node);
 	else
 		node = unwind_walk(replay, start, true);
-	unwind_memo_settle(replay, true);
+	unwind_memo_settle(replay);
 	return (struct unwind_replay_stack){node, replay->count};
+}
+
+/* The same as below where memos promise something. */
+static __attribute__((noinline)) struct unwind_replay_stack capture_by_memo(struct unwind_replay *replay,
+									    const struct stack_start *start)
+{
+	const struct memo *memo = unwind_memo_follow(replay, start);
+
+	if (__builtin_expect(memo == NULL, 0))
+		return capture_and_keep(replay, start);
+	return (struct unwind_replay_stack){memo->node, (uint32_t)memo->base + memo->frames};
 }
 
 struct unwind_replay_stack unwind_replay_capture(struct unwind_replay *replay,

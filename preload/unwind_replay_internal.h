@@ -150,24 +150,23 @@ uint32_t unwind_walk(struct unwind_replay *replay, const struct stack_start *sta
  * is tried. */
 enum { MEMO_CREDIT = 64, MEMO_SAMPLE = 32 };
 
-/* True when looking for a memo promises more than it costs.  Then look, and settle. */
+/* True when looking for a memo promises more than it costs. */
 static inline bool unwind_memo_wanted(struct unwind_replay *replay)
 {
 	return --replay->wait == 0;
 }
 
-/* `changed`: the trunk is another one. */
-static inline void unwind_memo_settle(struct unwind_replay *replay, bool changed)
+/* After it was looked for in vain, and the trunk has become another one.  Walks until the
+ * next look change it as well, and do not say so. */
+static inline void unwind_memo_settle(struct unwind_replay *replay)
 {
-	const bool next = replay->credit > 0;
-
-	replay->wait = next ? 1 : MEMO_SAMPLE;
-	/* What comes until then changes the trunk and does not say so. */
-	replay->shape += changed || !next;
+	replay->wait = replay->credit > 0 ? 1 : MEMO_SAMPLE;
+	replay->shape++;
 }
 
-/* The node, when a walk would go along one now, and then on along the trunk; else 0. */
-uint32_t unwind_memo_follow(struct unwind_replay *replay, const struct stack_start *start);
+/* The one that a walk would go along now, and then on along the trunk; the next stack
+ * will look for one, too.  NULL: none. */
+const struct memo *unwind_memo_follow(struct unwind_replay *replay, const struct stack_start *start);
 
 /* Keeps the `count` frames above trunk frame `base`, which are new in the trunk, and
  * whose node is `node`; the second is for a walk that needs no bp. */
