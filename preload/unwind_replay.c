@@ -204,10 +204,9 @@ static inline __attribute__((always_inline)) bool to_trunk(struct unwind_replay 
 
 /* The trunk has changed below where it was met: the walk goes on from there.  What is
  * met now is unchanged. */
-static __attribute__((noinline)) bool walk_on(struct unwind_replay *replay, uint32_t unchanged,
-					      struct met *met)
+static __attribute__((noinline)) bool walk_on(struct unwind_replay *replay, uint32_t stays, struct met *met)
 {
-	return to_trunk(replay, replay->slots[met->base], replay->pcs[met->base], unchanged,
+	return to_trunk(replay, replay->slots[met->base], replay->pcs[met->base], stays,
 			replay->above + met->count, met);
 }
 

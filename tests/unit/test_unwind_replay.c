@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <ucontext.h>
 
 #include "preload/unwind_replay.h"
@@ -343,6 +344,50 @@ static void test_coroutine(void **state)
 	assert_int_not_equal(before, 0);
 }
 
+#define LARGE ((size_t)6 << 30)
+static char *s_large;
+
+static void *large_main(void *arg)
+{
+	ucontext_t here, far;
+
+	s_replay = unwind_replay_new(DEPTH);
+	assert_non_null(s_replay);
+	from_here(3);
+	assert_int_equal(getcontext(&far), 0);
+	far.uc_stack.ss_sp = s_large;
+	far.uc_stack.ss_size = 1 << 20;
+	far.uc_link = &here;
+	makecontext(&far, coroutine, 0);
+	s_elsewhere.known = true;
+	assert_int_equal(swapcontext(&here, &far), 0);
+	assert_false(s_elsewhere.known);
+	from_here(3);
+	return NULL;
+}
+
+/* What is so far from a large stack's end that 32 bits do not tell the distance is not
+ * taken for something near. */
+static void test_large_stack(void **state)
+{
+	struct unwind_replay *own = s_replay;
+	pthread_attr_t attributes;
+	pthread_t thread;
+
+	s_large =
+		mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (s_large == MAP_FAILED)
+		skip();
+	assert_int_equal(pthread_attr_init(&attributes), 0);
+	assert_int_equal(pthread_attr_setstack(&attributes, s_large, LARGE), 0);
+	assert_int_equal(pthread_create(&thread, &attributes, large_main, NULL), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	pthread_attr_destroy(&attributes);
+	munmap(s_large, LARGE);
+	s_replay = own;
+	capture();
+}
+
 static FRAME void on_signal(int signal)
 {
 	capture_with(s_replay, &s_elsewhere);
@@ -401,7 +446,7 @@ int main(void)
 		cmocka_unit_test(test_same_ways),    cmocka_unit_test(test_modules_changed),
 		cmocka_unit_test(test_longjmp),      cmocka_unit_test(test_thread),
 		cmocka_unit_test(test_coroutine),    cmocka_unit_test(test_signals),
-		cmocka_unit_test(test_too_deep),
+		cmocka_unit_test(test_too_deep),     cmocka_unit_test(test_large_stack),
 	};
 
 	if (!stack_tree_init())
