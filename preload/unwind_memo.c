@@ -14,8 +14,11 @@ enum { HOLD_EARNS = 2, FAILURE_COSTS = 2, KEEP_COSTS = 1 };
 static inline struct memo *memo_of(struct unwind_replay *replay, const struct stack_start *start)
 {
 	const uint64_t hash = (start->pc ^ start->sp << 20) * UINT64_C(0x9e3779b97f4a7c15);
+	struct memo *memo = &replay->memos[hash >> (64 - MEMO_BITS)];
 
-	return &replay->memos[hash >> (64 - MEMO_BITS)];
+	/* Else the compiler computes it for every access, to have a register more. */
+	__asm__("" : "+r"(memo));
+	return memo;
 }
 
 static inline bool words_hold(const struct unwind_replay *replay, const struct memo *memo)
@@ -48,7 +51,7 @@ static inline bool base_holds(const struct unwind_replay *replay, const struct m
 	const uint32_t base = memo->base;
 
 	if (__builtin_expect(!memo->base_checks, 1))
-		return unwind_replay_all_same(replay, base);
+		return unwind_replay_same_base(replay, base);
 	return (!replay_needs_bp(replay, base) || replay->bps[base].value == memo->base_bp) &&
 	       unwind_replay_unchanged(replay, base) == base;
 }

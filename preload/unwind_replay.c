@@ -111,17 +111,19 @@ static inline __attribute__((always_inline)) replay_two differences_two(const st
 	       (aligned ? *(const replay_two *)(const void *)pcs : replay_both(pcs));
 }
 
-/* `aligned`: that of the first frame, or of one that is an even number above it. */
+/* Of four frames.  `aligned`: the first is one from which an even number leads to the
+ * bottom one. */
 static inline __attribute__((always_inline)) replay_two differences(const struct unwind_replay *replay,
 								    size_t frame, bool aligned)
 {
-	return (differences_two(replay, frame, aligned) | differences_two(replay, frame + 2, aligned)) |
-	       (differences_two(replay, frame + 4, aligned) | differences_two(replay, frame + 6, aligned));
+	return differences_two(replay, frame, aligned) | differences_two(replay, frame + 2, aligned);
 }
 
-/* No branch for each: mostly it is, and how many there are changes from event to event;
- * a last group overlaps. */
-bool unwind_replay_all_same(const struct unwind_replay *replay, size_t last)
+/* Whether that is all of them.  The last group overlaps: its size is in steps of eight, of
+ * four if who asks is `steady`, so that the processor will foresee the branch; which for
+ * others changes from event to event. */
+static inline __attribute__((always_inline)) bool all_same(const struct unwind_replay *replay, size_t last,
+							   bool steady)
 {
 	replay_two differs = {0, 0};
 	size_t i = 1;
@@ -132,10 +134,23 @@ bool unwind_replay_all_same(const struct unwind_replay *replay, size_t last)
 		return differs[0] == 0;
 	}
 	for (; i + 7 <= last; i += 8)
-		differs |= differences(replay, i, true);
-	if (i <= last)
+		differs |= differences(replay, i, true) | differences(replay, i + 4, true);
+	if (i <= last && (!steady || i + 3 < last))
 		differs |= differences(replay, last - 7, false);
+	if (i <= last)
+		differs |= differences(replay, last - 3, false);
 	return (differs[0] | differs[1]) == 0;
+}
+
+/* A function, lest its needs of registers burden the walks around it. */
+static __attribute__((noinline)) bool all_same_now(const struct unwind_replay *replay, size_t last)
+{
+	return all_same(replay, last, false);
+}
+
+bool unwind_replay_same_base(const struct unwind_replay *replay, size_t base)
+{
+	return all_same(replay, base, true);
 }
 
 static inline uint32_t unchanged(const struct unwind_replay *replay, uint32_t base)
@@ -143,7 +158,7 @@ static inline uint32_t unchanged(const struct unwind_replay *replay, uint32_t ba
 	const struct trunk *trunk = replay->trunk;
 	uint32_t last = base, check;
 
-	if (__builtin_expect(!unwind_replay_all_same(replay, base), 0))
+	if (__builtin_expect(!all_same_now(replay, base), 0))
 		last = same(replay, base);
 	/* What bp is at the last one itself is compared on arrival. */
 	check = trunk[last].check & ~TRUNK_NEEDS_BP;

@@ -134,8 +134,9 @@ static inline bool replay_needs_bp(const struct unwind_replay *replay, uint32_t 
 	return replay->trunk[frame].check & TRUNK_NEEDS_BP;
 }
 
-/* Of frames [1, last] of the trunk: whether all have what they were arrived at by. */
-bool unwind_replay_all_same(const struct unwind_replay *replay, size_t last);
+/* Of frames [1, base] of the trunk: whether all have what they were arrived at by.  For
+ * who asks for the same base again and again. */
+bool unwind_replay_same_base(const struct unwind_replay *replay, size_t base);
 
 /* A walk has arrived at frame `base` of the trunk: it goes on along the trunk
  * from there if this gives `base`; else from no frame above what this gives. */
