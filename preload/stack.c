@@ -162,6 +162,18 @@ static __attribute__((noinline)) uint32_t capture_slowly(struct thread *thread,
 	return intern_deep(cache, s_walker->walk(thread, start, cache->pcs, s_depth + 1));
 }
 
+/* With the frames of a runtime that claims some. */
+static inline uint32_t claimed(struct thread *thread, uint32_t native)
+{
+	struct stack_cache *cache = thread->unwind;
+
+	if (__builtin_expect(g_stack_claim.size == 0, 1) || native == 0)
+		return native;
+	if (cache->mixed == NULL)
+		cache->mixed = stack_mixed_new();
+	return cache->mixed != NULL ? stack_mixed_node(cache->mixed, native) : native;
+}
+
 /* A thread's first stack, or one where the fast unwinder is not in use. */
 static __attribute__((noinline)) uint32_t capture_without(struct thread *thread,
 							  const struct stack_start *start)
@@ -169,40 +181,27 @@ static __attribute__((noinline)) uint32_t capture_without(struct thread *thread,
 	if (s_depth == 0)
 		return 0;
 	if (thread->unwind != NULL)
-		return capture_slowly(thread, start);
+		return claimed(thread, capture_slowly(thread, start));
 	if (make_cache(thread) != NULL)
 		return stack_capture_native(thread, start);
 	limits_count(CASTAWAY_LIMIT_NO_STACKS, 1, NULL);
 	return 0;
 }
 
-static uint32_t mixed_node(struct stack_cache *cache, uint32_t native)
-{
-	if (cache == NULL || native == 0)
-		return native;
-	if (cache->mixed == NULL)
-		cache->mixed = stack_mixed_new();
-	return cache->mixed != NULL ? stack_mixed_node(cache->mixed, native) : native;
-}
-
 HOT_CODE uint32_t stack_capture_native(struct thread *thread, const struct stack_start *start)
 {
-	struct unwind_replay *const replay = thread->replay;
-	struct unwind_replay_stack found = {0, 0};
+	struct unwind_replay_stack found;
 	uint32_t node;
 
-	if (__builtin_expect(replay != NULL, 1))
-		found = unwind_replay_capture(replay, start);
+	if (__builtin_expect(thread->replay == NULL, 0))
+		return capture_without(thread, start);
+	found = unwind_replay_capture(thread->replay, start);
 	node = found.node;
-	if (__builtin_expect(replay == NULL, 0))
-		node = capture_without(thread, start);
-	else if (__builtin_expect(node == 0, 0))
+	if (__builtin_expect(node == 0, 0))
 		node = capture_slowly(thread, start);
 	else if (__builtin_expect(found.frames > s_plain_depth, 0))
 		node = look_again(thread, start, found);
-	if (__builtin_expect(g_stack_claim.size != 0, 0))
-		return mixed_node(thread->unwind, node);
-	return node;
+	return claimed(thread, node);
 }
 
 void stack_init(void)
