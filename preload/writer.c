@@ -27,7 +27,7 @@ struct buffer g_writer_slots[WRITER_SLOTS];
 
 #define BUFFERS_PER_MIB ((1u << 20) / WRITER_BUFFER_SIZE)
 /* The helper looks by itself often enough (helper_sleep()); to wake it costs as much as
- * a thousand events, and is for when it must not be late. */
+ * some hundred events, and is for when it must not be late. */
 #define FULL_WAKE 4u
 /* A fork child that is to execute something has mostly done so by then. */
 #define PENDING_MS 50u

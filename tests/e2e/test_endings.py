@@ -4,9 +4,10 @@
 # trace after each kind of end (tracees/endings.c plants a pair before any).
 import os
 import signal
+import time
 
-from support import (FOUND, UNSURE, USAGE, EXE, TIMEOUT, case, castaway, check, equal, functions, limit_codes,
-                     main, member, member_types, record, record_one, report, run, stranded, tracee)
+from support import (FOUND, UNSURE, USAGE, EXE, TIMEOUT, Running, case, castaway, check, equal, functions, limit_codes,
+                     main, member, member_types, record, record_one, report, run, stranded, traces_in, tracee)
 from traceformat import Trace
 
 PAIR = ["Left", "Right"]
@@ -87,6 +88,27 @@ def nothing_lost_at_kill(directory):
     sizes = killed_sizes(child)
     assert len(sizes) > 40000, "%d of 100000 blocks" % len(sizes)
     equal(sizes == all_of_them[-len(sizes):], True, "the child's last blocks")
+
+
+def written_so_far(trace):
+    """Allocations of more than 5000 bytes; none while the last chunk is being written."""
+    try:
+        return sum(event["event"] == "ALLOC" and event["size"] > 5000 for event in Trace(trace).events())
+    except ValueError:
+        return 0
+
+
+# So few events that nobody wakes the helper for them: it looks by itself.
+@case
+def soon_written(directory):
+    """what a program has recorded is in the file soon, while it waits for something else"""
+    program = "$| = 1; @kept = map { 'x' x 5000 } 1 .. 20000; print \"$$\\n\"; <STDIN>"
+    with Running(directory, ["perl", "-e", program]) as running:
+        trace, = traces_in(directory)
+        deadline = time.monotonic() + TIMEOUT
+        while (count := written_so_far(trace)) < 20000:
+            assert time.monotonic() < deadline, "%d of 20000 allocations" % count
+        running.finish()
 
 
 @case
