@@ -8,7 +8,6 @@
  */
 #include "unwind_replay_internal.h"
 
-#include <endian.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -102,10 +101,10 @@ static inline __attribute__((always_inline)) replay_two differences_two(const st
 	const uintptr_t *pcs = &replay->pcs[frame];
 	uint64_t slots;
 
-	_Static_assert(sizeof(slots) == 2 * sizeof(replay->slots[0]),
+	_Static_assert(sizeof(slots) == 2 * sizeof(replay->slots[0]) &&
+			       __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 		       "both in one word, the first one lower");
 	memcpy(&slots, &replay->slots[frame], sizeof(slots));
-	slots = le64toh(slots);
 	return (replay_two){replay_word(replay->low + (uint32_t)slots),
 			    replay_word(replay->low + (slots >> 32))} ^
 	       (aligned ? *(const replay_two *)(const void *)pcs : replay_both(pcs));
