@@ -177,7 +177,7 @@ static void test_many(void **state)
 
 int main(void)
 {
-	const struct rlimit limit = {(rlim_t)1 << 46, RLIM_INFINITY};
+	const struct rlimit limit = {(rlim_t)1 << 60, RLIM_INFINITY};
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_frames),  cmocka_unit_test(test_module_gone),
 		cmocka_unit_test(test_threads), cmocka_unit_test(test_parents_first),
