@@ -56,6 +56,11 @@ static struct rest *rest_of(uint32_t number)
 	return pool_at(&s_rests, number);
 }
 
+static uint32_t parent_of(uint32_t number)
+{
+	return __atomic_load_n(&rest_of(number)->parent, __ATOMIC_ACQUIRE);
+}
+
 static uint64_t frame_load(const struct stack_tree_entry *node)
 {
 	return __atomic_load_n(&node->frame, __ATOMIC_RELAXED);
@@ -190,7 +195,7 @@ static uint32_t hash_find_or_add(struct key *key)
 		}
 		/* Entries of others mostly differ here, and their nodes are not looked at. */
 		number = (uint32_t)entry;
-		if (((entry ^ hash) & TAG_MASK) == 0 && rest_of(number)->parent == key->parent + 1 &&
+		if (((entry ^ hash) & TAG_MASK) == 0 && parent_of(number) == key->parent + 1 &&
 		    matches(number, key))
 			return number;
 	}
@@ -278,7 +283,7 @@ uint32_t stack_tree_count(void)
 void stack_tree_get(uint32_t node, struct stack_tree_node *ret)
 {
 	const struct rest *rest = rest_of(node);
-	const uint32_t parent = __atomic_load_n(&rest->parent, __ATOMIC_ACQUIRE);
+	const uint32_t parent = parent_of(node);
 	uint64_t frame;
 
 	*ret = (struct stack_tree_node){.tag = CASTAWAY_FRAME_RAW};
