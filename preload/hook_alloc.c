@@ -56,7 +56,7 @@ static inline __attribute__((always_inline)) void birth_here(void *block, size_t
 		if (__builtin_expect(slot == NULL, 0)) {
 			birth_unusual(thread, (uintptr_t)block, size, stack);
 		} else {
-			shadow_insert_usual(thread, slot, size, stack);
+			shadow_insert_at(thread, slot, size, stack, CASTAWAY_RUNTIME_NONE);
 			emit_alloc_usual(thread, (uintptr_t)block, size, stack);
 		}
 	} else {
@@ -206,27 +206,25 @@ HOOK_EXPORT HOT_CODE void *calloc(size_t count, size_t size)
 	return born(g_real.calloc(count, size), count * size, &start);
 }
 
-static inline bool is_released(const void *block)
+static inline __attribute__((always_inline)) void release_by(void *block, const struct stack_start *start,
+							     typeof(death) *death_by)
 {
-	return block != NULL && !resolve_boot_owns(block) && resolve_ready();
+	if (block == NULL || resolve_boot_owns(block) || !resolve_ready())
+		return;
+	(void)death_by(block, NULL, start);
+	g_real.free(block);
+}
+
+static void release(void *block, const struct stack_start *start)
+{
+	release_by(block, start, death);
 }
 
 HOOK_EXPORT HOT_CODE void free(void *block)
 {
 	const struct stack_start start = STACK_START();
 
-	if (!is_released(block))
-		return;
-	(void)death_here(block, NULL, &start);
-	g_real.free(block);
-}
-
-static void release(void *block, const struct stack_start *start)
-{
-	if (!is_released(block))
-		return;
-	(void)death(block, NULL, start);
-	g_real.free(block);
+	release_by(block, &start, death_here);
 }
 
 HOOK_EXPORT void cfree(void *block)

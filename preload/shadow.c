@@ -39,13 +39,10 @@ void shadow_insert(struct thread *thread, uintptr_t address, uint64_t size, uint
 {
 	uint32_t *slot = address & 7 ? NULL : pagemap_slot(shadow_map_of(address), address);
 
-	if (!slot) {
+	if (slot)
+		shadow_insert_at(thread, slot, size, stack, runtime);
+	else
 		not_inserted(address);
-		return;
-	}
-	shadow_count_births(thread, 1);
-	shadow_store(thread, slot, shadow_pack(size, runtime), generation_birth(CASTAWAY_DOMAIN_BLOCKS),
-		     stack);
 }
 
 void shadow_restore(struct thread *thread, const struct shadow_block *former)

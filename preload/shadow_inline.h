@@ -97,14 +97,14 @@ static inline uint32_t *shadow_slot_usual(uintptr_t address)
 	return slot;
 }
 
-/* A block was born (after the real call). */
-static inline __attribute__((always_inline)) void shadow_insert_usual(struct thread *thread, uint32_t *slot,
-								      uint64_t size, uint32_t stack)
+/* A block was born (after the real call), at any slot. */
+static inline __attribute__((always_inline)) void
+shadow_insert_at(struct thread *thread, uint32_t *slot, uint64_t size, uint32_t stack, uint8_t runtime)
 {
 	/* As in CPython, the newborn that starts a pass is not part of it. */
 	shadow_count_births(thread, 1);
-	shadow_store(thread, slot, shadow_pack(size, CASTAWAY_RUNTIME_NONE),
-		     generation_birth(CASTAWAY_DOMAIN_BLOCKS), stack);
+	shadow_store(thread, slot, shadow_pack(size, runtime), generation_birth(CASTAWAY_DOMAIN_BLOCKS),
+		     stack);
 }
 
 /* A block dies (before the real call), and nobody asks what it was: its record is long
