@@ -98,7 +98,6 @@ bool writer_start(void)
 
 	/* Half of the slots are for buffers that threads are filling. */
 	g_writer.full_max = (uint32_t)(most < 2 ? 2 : most > WRITER_SLOTS / 2 ? WRITER_SLOTS / 2 : most);
-	g_writer.full_wake = g_writer.full_max / 2 < FULL_WAKE ? g_writer.full_max / 2 : FULL_WAKE;
 	if (mode() != WRITER_PENDING) {
 		mark_start();
 		g_writer.clock_ticks = g_writer.start_ticks;
@@ -253,6 +252,11 @@ struct buffer *writer_take_section(uint16_t type)
 	return NULL;
 }
 
+static bool is_worth_waking(uint32_t full)
+{
+	return full >= FULL_WAKE || full >= g_writer.full_max / 2;
+}
+
 void writer_give(struct buffer *buffer)
 {
 	const uint32_t full = __atomic_add_fetch(&g_writer.full, 1, __ATOMIC_ACQ_REL);
@@ -260,7 +264,7 @@ void writer_give(struct buffer *buffer)
 	__atomic_store_n(&buffer->state, BUFFER_FULL, __ATOMIC_RELEASE);
 	switch (mode()) {
 	case WRITER_HELPER:
-		if (full >= g_writer.full_wake)
+		if (is_worth_waking(full))
 			writer_helper_wake();
 		break;
 	case WRITER_INLINE:

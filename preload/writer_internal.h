@@ -44,8 +44,7 @@ struct writer {
 
 	uint32_t slots; /* of g_writer_slots, ever used */
 	uint32_t full, full_max;
-	uint32_t full_wake; /* with so many full buffers the helper is woken */
-	uint32_t starved;   /* patience is exhausted until the next buffer is freed */
+	uint32_t starved; /* patience is exhausted until the next buffer is freed */
 	uint32_t pump_lock;
 	uint32_t pump_waiters; /* somebody must have the lock: others let it go */
 	uint64_t last_serial;
