@@ -74,7 +74,7 @@ const struct memo *unwind_memo_follow(struct unwind_replay *replay, const struct
 {
 	struct memo *memo = memo_of(replay, start);
 
-	if (memo->pc != start->pc || memo->slot != start->sp - 8 - replay->low || memo->era != replay->era)
+	if (memo->pc != start->pc || memo->slot != replay_start(replay, start) || memo->era != replay->era)
 		return NULL;
 	if (__builtin_expect(holds(replay, memo, start), 1)) {
 		replay->memo = memo;
@@ -114,7 +114,7 @@ static inline struct memo *begin(struct unwind_replay *replay, const struct stac
 		return NULL;
 	spend(replay, KEEP_COSTS);
 	memo->era = 0;
-	memo->slot = (uint32_t)(start->sp - 8 - replay->low);
+	memo->slot = (uint32_t)replay_start(replay, start);
 	memo->words = 0;
 	for (uint32_t i = base + count - 1; i >= base; i--)
 		if (!add(memo, replay->slots[i], replay->pcs[i]))

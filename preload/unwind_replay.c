@@ -69,7 +69,7 @@ static void forget(struct unwind_replay *replay)
 	replay->era++;
 }
 
-static inline bool own_stack(struct unwind_replay *replay, uintptr_t sp)
+static inline bool own_stack(struct unwind_replay *replay, const struct stack_start *start)
 {
 	const uintptr_t descriptor = arch_thread_pointer();
 
@@ -78,10 +78,9 @@ static inline bool own_stack(struct unwind_replay *replay, uintptr_t sp)
 	if (__builtin_expect(replay->descriptor != descriptor, 0)) {
 		replay->descriptor = descriptor;
 		forget(replay);
-		find_stack(replay, sp);
+		find_stack(replay, start->sp);
 	}
-	/* The slot of the return address is in there. */
-	return sp - 8 - replay->low < replay->size && !(sp & 7);
+	return replay_start(replay, start) < replay->size && !(start->sp & 7);
 }
 
 /* Of frames [1, last] of the trunk: how many, from the bottom, have what they
@@ -229,11 +228,11 @@ static inline __attribute__((always_inline)) bool walk_plain(struct unwind_repla
 {
 	uint32_t stays;
 
-	if (!to_trunk(replay, start->sp - 8 - replay->low, start->pc, replay->count, replay->above, ret))
+	if (!to_trunk(replay, replay_start(replay, start), start->pc, replay->count, replay->above, ret))
 		return false;
 	stays = unchanged(replay, ret->base);
 	if (__builtin_expect(stays != ret->base, 0)) {
-		struct met met = *ret;
+		struct met met = *ret; /* whose address goes to a function, unlike that of most */
 
 		if (!walk_on(replay, stays, &met))
 			return false;
@@ -244,15 +243,15 @@ static inline __attribute__((always_inline)) bool walk_plain(struct unwind_repla
 
 /* The fresh frames become the trunk above the one that they met.  The node; 0 without
  * memory. */
-static inline __attribute__((always_inline)) uint32_t adopt_plain(struct unwind_replay *replay, uint32_t base,
-								  uint32_t count)
+static inline __attribute__((always_inline)) uint32_t adopt_plain(struct unwind_replay *replay,
+								  struct met met)
 {
-	const uint32_t epoch = replay->epoch, check = replay->trunk[base].check;
-	uint32_t node = replay->trunk[base].node;
+	const uint32_t epoch = replay->epoch, check = replay->trunk[met.base].check;
+	uint32_t node = replay->trunk[met.base].node;
 	const struct stack_tree_entry *entry = stack_tree_at(node);
-	size_t known = base;
+	size_t known = met.base;
 
-	for (const struct plain *fresh = replay->above + count; fresh-- != replay->above;) {
+	for (const struct plain *fresh = replay->above + met.count; fresh-- != replay->above;) {
 		known++;
 		replay->slots[known] = fresh->slot;
 		replay->pcs[known] = fresh->pc;
@@ -275,7 +274,7 @@ static __attribute__((noinline)) struct unwind_replay_stack capture_and_keep(str
 	struct met met;
 	uint32_t node;
 
-	if (walk_plain(replay, start, &met) && (node = adopt_plain(replay, met.base, met.count)) != 0)
+	if (walk_plain(replay, start, &met) && (node = adopt_plain(replay, met)) != 0)
 		unwind_memo_keep_plain(replay, start, met.base, met.count, node);
 	else
 		node = unwind_walk(replay, start, true);
@@ -301,7 +300,7 @@ struct unwind_replay_stack unwind_replay_capture(struct unwind_replay *replay,
 	uint32_t node;
 	struct met met;
 
-	if (__builtin_expect(!own_stack(replay, start->sp), 0))
+	if (__builtin_expect(!own_stack(replay, start), 0))
 		return (struct unwind_replay_stack){0, 0};
 	if (__builtin_expect(replay->epoch != epoch, 0)) {
 		replay->epoch = epoch;
@@ -309,7 +308,7 @@ struct unwind_replay_stack unwind_replay_capture(struct unwind_replay *replay,
 	}
 	if (unwind_memo_wanted(replay))
 		return capture_by_memo(replay, start);
-	if (!walk_plain(replay, start, &met) || (node = adopt_plain(replay, met.base, met.count)) == 0)
+	if (!walk_plain(replay, start, &met) || (node = adopt_plain(replay, met)) == 0)
 		node = unwind_walk(replay, start, false);
 	return (struct unwind_replay_stack){node, replay->count};
 }

@@ -103,6 +103,13 @@ static inline __attribute__((no_sanitize("address"))) uintptr_t replay_word(uint
 	return *(const uintptr_t *)address;
 }
 
+/* Where the return address lies at a hook's entry, from the stack's lowest address on; past
+ * its size when that is not in this stack. */
+static inline uintptr_t replay_start(const struct unwind_replay *replay, const struct stack_start *start)
+{
+	return start->sp - sizeof(uintptr_t) - replay->low;
+}
+
 /* Of a frame of the trunk. */
 static inline uintptr_t replay_slot(const struct unwind_replay *replay, uint32_t frame)
 {
