@@ -90,8 +90,7 @@ static uint32_t take_fresh(struct pool *pool, uint32_t want, uint32_t *got)
 		/* A batch stays in its segment: one mapping check for all. */
 		left = (1u << POOL_SEGMENT_BITS) - (first & ((1u << POOL_SEGMENT_BITS) - 1));
 		*got = want < left ? want : left;
-		if (first >> POOL_SEGMENT_BITS >= POOL_SEGMENTS ||
-		    !segment_ready(pool, first >> POOL_SEGMENT_BITS))
+		if (!pool_cover(pool, first))
 			return 0;
 	} while (!__atomic_compare_exchange_n(&pool->used, &used, used + *got, true, __ATOMIC_ACQ_REL,
 					      __ATOMIC_ACQUIRE));

@@ -213,12 +213,9 @@ bool stack_tree_init(void)
  * mostly is the one that is made at every visit, and lies behind its parent. */
 static __attribute__((noinline)) uint32_t find_or_add(struct key *key)
 {
-	uint32_t *link;
+	uint32_t *link = &stack_tree_at(key->parent)->first_child;
 	uint32_t fresh = 0;
 
-	if (!s_ready)
-		return 0;
-	link = &stack_tree_at(key->parent)->first_child;
 	for (unsigned count = 0;; count++) {
 		uint32_t at = __atomic_load_n(link, __ATOMIC_ACQUIRE);
 
@@ -261,7 +258,7 @@ uint32_t stack_tree_script(uint32_t parent, uint32_t function, uint32_t file, ui
 			  .tag = CASTAWAY_FRAME_SCRIPT,
 			  .line = line};
 
-	return find_or_add(&key);
+	return s_ready ? find_or_add(&key) : 0;
 }
 
 uint32_t stack_tree_count(void)

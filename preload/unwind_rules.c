@@ -85,11 +85,15 @@ static __attribute__((noinline, cold)) uint64_t derive(uintptr_t pc, uint64_t ep
 
 __attribute__((noinline)) uint64_t unwind_rules_value_elsewhere(uintptr_t pc, uint64_t epoch)
 {
-	uint64_t value;
+	for (unsigned way = 0; way < UNWIND_RULES_WAYS; way++) {
+		const struct unwind_rules_entry *entry = entry_at(pc, way);
+		uint64_t value;
 
-	/* Behind a free one there is none: entries are taken in this order, and never given up. */
-	for (unsigned way = 0; way < UNWIND_RULES_WAYS && key_of(entry_at(pc, way)) != 0; way++)
-		if (unwind_rules_holds(entry_at(pc, way), pc, epoch, &value))
+		if (unwind_rules_holds(entry, pc, epoch, &value))
 			return value;
+		/* Behind a free one there is none: they are taken in this order, and never given up. */
+		if (key_of(entry) == 0)
+			break;
+	}
 	return derive(pc, epoch);
 }
